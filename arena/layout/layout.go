@@ -1,0 +1,229 @@
+// Package layout is the format of an ndpool segment: every byte of it, and nothing that moves.
+//
+// # Vocabulary
+//
+// A segment is one file that many processes map. It is cut into regions; a directory in the superblock says where each
+// one lies. The data region holds the users' bytes; all bookkeeping lies outside of it, so that user bytes never
+// overwrite bookkeeping. A block is an extent of the data region that one descriptor owns. An array is a block plus
+// dtype, shape and strides. A holder is a process that keeps a block alive; its slot is its place in the process table,
+// and the incarnation counts the uses of that slot. A ticket is the record of one transfer in flight.
+//
+// # Truth and derived
+//
+// A struct or region is Truth when recovery reads it, and Derived when recovery writes it anew from the truth. Truth
+// changes by single atomic stores in an order that leaves every crash point recoverable. Derived words may be torn by a
+// death under the segment lock; whoever takes the lock over rebuilds them.
+//
+// Each struct says who may change it. All words are little-endian. The structs hold no pointers and no implicit padding;
+// layout_test.go proves both. The C header and the tables of docs/FORMAT.md are generated from this package.
+package layout
+
+import "github.com/ndpool/ndpool/internal/shm"
+
+//go:generate go run ./gen/classes
+//go:generate go run ./gen/format
+
+// Sizes and limits of the format.
+const (
+	Version = 1 // of the whole format; a different one is refused
+
+	Granule   = 64        // bytes; everything that has an address is aligned to it
+	PageSize  = 4096      // bytes; the unit of the page allocator, whatever the hardware's page is
+	ChunkSize = 2 << 20   // bytes; the unit of committing and trimming physical memory
+	TableStep = 256 << 10 // bytes of the descriptor table that are committed at a time
+
+	ChunkPages = ChunkSize / PageSize
+
+	MaxProcesses   = 254     // slots; two bits of the holder set are pseudo-holders
+	MaxArrays      = 1 << 24 // descriptors
+	MaxTickets     = 1 << 20
+	MaxNames       = 1 << 20
+	MaxCapacity    = 1 << 41 // bytes; 29 bits of pages
+	MinCapacity    = 64 << 10
+	MaxDims        = 64
+	InlineDims     = 8        // dimensions that lie in the descriptor itself
+	MaxRecord      = 64 << 10 // bytes of a structured dtype's text
+	MaxSlabBlocks  = 256      // blocks in one slab
+	MinSlabPages   = 4        // so that no two slabs start in the same group of four pages
+	RunBins        = 16       // page runs of 1..16 pages are cached like slab blocks
+	NameSize       = 1024     // bytes reserved per catalog entry
+	SuperblockSize = 4096
+)
+
+// Magic is the first eight bytes of a segment.
+var Magic = [8]byte{'n', 'd', 'p', 'o', 'o', 'l', 0x1a, '\n'}
+
+// ByteOrder reads as this number on a machine of the segment's byte order.
+const ByteOrder = 0x01020304
+
+// Bits of the holder set beyond the slots.
+const (
+	InTransit = 254 // pseudo-holder: a ticket is in flight
+	Named     = 255 // pseudo-holder: a name of the catalog points here
+)
+
+// Bytes of the file that processes lock with the kernel (open-file-description locks). They lie far behind the end of
+// the file; a lock needs no bytes. Slot s is locked at SlotByte+s by its owner for as long as its address space lives.
+const (
+	SlotByte = 1 << 62
+	PoolByte = SlotByte + 254 // shared: attached; exclusive: the last one out, deciding
+)
+
+// Kinds of a region, in the order in which the regions lie in the file.
+const (
+	RegionControl = iota + 1
+	RegionSlots
+	RegionCommitted
+	RegionPages
+	RegionPageTree
+	RegionSlabs
+	RegionSlabSets
+	RegionDescSet
+	RegionTicketSet
+	RegionTickets
+	RegionNames
+	RegionDescs
+	RegionData
+
+	RegionCount = RegionData
+)
+
+// RegionTitles tells the regions' names for people, by kind.
+var RegionTitles = [RegionCount + 1]string{"", "control", "slots", "committed", "pages", "page-tree", "slabs", "slab-sets",
+	"descriptor-set", "ticket-set", "tickets", "names", "descriptors", "data"}
+
+// Region is one entry of the superblock's directory.
+type Region struct {
+	Kind    uint32 // Region*; 0: no entry
+	Version uint32 // of the region's content; 0: reserved, nothing lies there yet
+	Offset  uint64 // bytes from the start of the file, a multiple of PageSize
+	Size    uint64 // bytes
+}
+
+// Superblock tells what the segment is and where its regions lie. Shared, truth, never changed after the segment got its name.
+type Superblock struct {
+	Magic       [8]byte  // see Magic
+	Version     uint32   // of the format
+	ByteOrder   uint32   // see ByteOrder
+	Fingerprint uint64   // of the layout, see Fingerprint
+	Checksum    uint64   // xxhash of the superblock with this field zero
+	Segment     [16]byte // random id
+	Created     int64    // nanoseconds since 1970
+	FileSize    uint64   // bytes
+	Capacity    uint64   // bytes of the data region
+	Arrays      uint32   // limits, chosen at creation
+	Processes   uint32
+	Tickets     uint32
+	Names       uint32
+	Flags       uint32                     // Flag*
+	Mode        uint32                     // permission bits of the file
+	Grace       int64                      // nanoseconds an undirected ticket outlives its sender
+	LockWait    int64                      // nanoseconds a caller waits for a lock whose owner lives
+	Regions     [16]Region                 // the directory, by kind - 1
+	Reserved    [SuperblockSize - 496]byte // zero
+}
+
+// Flags of a segment.
+const (
+	FlagPersistent = 1 << iota // stays when the last process leaves
+	FlagReserved               // all memory was committed at creation, and trim gives none back
+	FlagHugePages              // mappings are advised to use huge pages
+	FlagAnonymous              // has no name of its own: a memfd
+	flagEnd
+
+	FlagsKnown = flagEnd - 1
+)
+
+// Control holds the words that change all the time. Shared.
+type Control struct {
+	Lock      shm.U32 // truth: the segment lock, see MakeLock
+	_         [15]shm.U32
+	SpaceSeq  shm.U32 `free:"a futex sequence; any value will do"`        // bumped when space was freed and somebody waits
+	SpaceFlag shm.U32 `free:"a hint; waiters look again after a timeout"` // set by who waits for space
+	_         [14]shm.U32
+	Descs     shm.U32 // truth: descriptors whose table memory is committed; grows only, under the lock
+	_         [3]shm.U32
+	Boot      [2]shm.U64 // truth: id of the boot in which the deadlines of the tickets count
+	_         [4]shm.U64
+	Next      shm.U32 `free:"a hint: where the search for a free ticket starts"` // guarded by the lock
+	_         [15]shm.U32
+	Takeovers shm.U64 `free:"statistics"` // locks of dead owners taken over
+	Sweeps    shm.U64 `free:"statistics"` // dead slots swept
+	Expired   shm.U64 `free:"statistics"` // tickets that expired unadopted
+	Retired   shm.U64 `free:"statistics"` // descriptors whose generations ran out
+	Stolen    shm.U64 `free:"statistics"` // cached blocks taken from other processes
+	Lost      shm.U64 `free:"statistics"` // arrays reported lost by their process's collector
+	Trimmed   shm.U64 `free:"statistics"` // chunks given back to the system
+	_         [1]shm.U64
+	Reserved  [472]shm.U64 // zero
+}
+
+// Slot is a place in the process table. Shared, truth: the word; the rest tells people who it is.
+// Only the process that holds the slot's byte changes it.
+type Slot struct {
+	Word     shm.U64     // phase and incarnation, see MakeSlot
+	Pid      shm.U32     `free:"tells people who it is"` // in the process's own PID namespace
+	Uid      shm.U32     `free:"tells people who it is"`
+	Attached shm.U64     `free:"tells people since when"` // nanoseconds, CLOCK_BOOTTIME
+	PidNS    shm.U64     `free:"tells people who it is"`  // inode of the PID namespace
+	Comm     [2]shm.U64  `free:"tells people who it is"`  // the command's name, NUL padded
+	Reserved [10]shm.U64 // zero
+}
+
+// Desc is a descriptor: the record of one block. Shared, truth but for Tickets.
+// State and Holders change by the rules of docs/PROTOCOL.md. The other words belong to the owner while the block is BUSY,
+// and do not change while it is LIVE or PRIVATE, but for Hash, which sealing sets.
+type Desc struct {
+	State   shm.U64    // kind, owner, epoch; see State
+	Gen     shm.U64    // generation, and whether all of them are used up; see Gen
+	Extent  shm.U64    // where the bytes are; see Extent. Changed while FREE only, under the lock
+	Holders [4]shm.U64 // bit p: slot p holds this block; InTransit; Named
+	Tickets shm.U32    // derived: open tickets of this block; guarded by the lock
+	Header  shm.U32    // bytes of the extent before the users' bytes, a multiple of Granule
+
+	DType    shm.U64    // code of the element type
+	Bytes    shm.U64    // users' bytes
+	NDim     shm.U32    // dimensions
+	Flags    shm.U32    // DescFlag*
+	Hash     shm.U64    `free:"not read unless DescHashed; then only a check of the content notices"` // truth: xxhash of the users' bytes
+	Reserved [4]shm.U64 // zero
+
+	Shape   [InlineDims]shm.U64 `free:"not read beyond NDim, nor if Header is not 0"` // truth: elements
+	Strides [InlineDims]shm.U64 `free:"not read beyond NDim, nor if Header is not 0"` // truth: bytes
+}
+
+// Flags of a descriptor.
+const (
+	DescFortran = 1 << iota // first index fastest
+	DescHashed              // Hash is set
+	descFlagEnd
+
+	DescFlagsKnown = descFlagEnd - 1
+)
+
+// Ticket is the record of one transfer in flight. Shared, truth. Changed under the lock only; Word is stored last.
+type Ticket struct {
+	Word     shm.U64    // kind and nonce, see MakeTicket
+	Handle   shm.U64    // of the block: descriptor and generation
+	Sender   shm.U64    // Ident of who sent it
+	Receiver shm.U64    // Ident of a directed ticket, else 0
+	Birth    shm.U64    `free:"tells people the age"` // nanoseconds, CLOCK_BOOTTIME
+	Deadline shm.U64    // nanoseconds, CLOCK_BOOTTIME; 0 while the sender lives, and for directed tickets
+	Reserved [2]shm.U64 // zero
+}
+
+// PageNode is a node of the page tree. Shared, derived, guarded by the lock. Node 1 is the root, node i has the children
+// 2i and 2i+1, the leaves are the chunks. All numbers are pages.
+type PageNode struct {
+	Start shm.U32 // free pages at the start
+	Max   shm.U32 // longest run of free pages
+	End   shm.U32 // free pages at the end
+	Free  shm.U32 // free pages
+}
+
+// Slab is the record of a run of pages cut into blocks of one class. Shared, derived, guarded by the lock.
+// The slab that starts at page p has the record p / MinSlabPages.
+type Slab struct {
+	Head shm.U64                     // class, free blocks and first page, see MakeSlab; 0: no slab
+	Map  [MaxSlabBlocks / 64]shm.U64 // bit set: block is free
+}

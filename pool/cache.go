@@ -1,0 +1,195 @@
+package pool
+
+import (
+	"math/bits"
+
+	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/refcount"
+)
+
+// A process keeps the blocks it released, to allocate them again without the segment lock. Such a block is CACHED with
+// its owner in the state word, and anybody short of memory may steal it; so an entry of these lists is only a hint, and
+// the exchange CACHED to BUSY decides.
+//
+// The lists of a stripe hold the blocks whose descriptors map to that stripe, so that one mutex guards both the list and the
+// local count: an allocation and a release lock one mutex each.
+
+// cache is the blocks of one stripe, by bin. Local; guarded by the stripe. Entries are descriptor numbers plus one.
+type cache struct {
+	head  [layout.NumBins]uint32
+	count [layout.NumBins]uint32
+}
+
+// link is a descriptor's place in a list, and what its extent was when it was last looked at. Local; guarded by the
+// descriptor's stripe.
+type link struct {
+	extent layout.Extent // valid, or 0
+	next   uint32        // descriptor number plus one
+	bin    uint8         // of the extent
+	listed bool          // in some list; the entry of a stolen block stays until it is popped
+}
+
+// binOfBlock returns the bin of a block of this process: LargeBin, whose blocks go back to the allocator, if the extent
+// is a scribble. Precondition: the stripe of descriptor i is held.
+func (p *Pool) binOfBlock(i int) int {
+	l, e := &p.links[i], layout.Extent(p.desc(i).Extent.Load())
+	if e != l.extent {
+		p.learnExtent(i, e)
+	}
+	return int(l.bin)
+}
+
+func (p *Pool) learnExtent(i int, e layout.Extent) {
+	l := &p.links[i]
+	l.extent, l.bin = 0, layout.LargeBin
+	if e.Valid(p.arena.Geo.Pages()) {
+		l.extent, l.bin = e, uint8(e.Bin())
+	}
+}
+
+// push puts a block at the head of its list. A block that was stolen and came back may still be listed; that entry will do.
+// Precondition: the stripe of descriptor i is held.
+func (p *Pool) push(i, bin int) {
+	if p.links[i].listed {
+		return
+	}
+	s := refcount.StripeOf(i)
+	c := &p.caches[s]
+	p.links[i].next, p.links[i].listed = c.head[bin], true
+	c.head[bin] = uint32(i) + 1
+	if c.count[bin]++; c.count[bin] == 1 {
+		p.avail[bin].Or(1 << s)
+	}
+	if c.count[bin] > cacheLimit(bin) && !p.full.Load() {
+		p.full.Store(true)
+	}
+}
+
+// pop takes the block at the head of a list, if there is one. Precondition: stripe s is held.
+func (p *Pool) pop(s, bin int) (i int, ok bool) {
+	c := &p.caches[s]
+	if c.head[bin] == 0 {
+		return 0, false
+	}
+	i = int(c.head[bin]) - 1
+	c.head[bin] = p.links[i].next
+	p.links[i].listed = false
+	if c.count[bin]--; c.count[bin] == 0 {
+		p.avail[bin].And(^uint32(1 << s))
+	}
+	return i, true
+}
+
+// takeLocked pops blocks until one is won that is what its list says. Precondition: stripe s is held.
+func (p *Pool) takeLocked(s, bin int) (int, bool) {
+	for {
+		i, ok := p.pop(s, bin)
+		if !ok {
+			return 0, false
+		}
+		if _, won := p.refs.TakeCached(i); !won {
+			continue // stolen
+		}
+		if p.binOfBlock(i) == bin && !layout.Gen(p.desc(i).Gen.Load()).Exhausted() {
+			return i, true
+		}
+		p.parkLocked(i)
+	}
+}
+
+// parkLocked makes a block of this process CACHED: under its real bin, or, if its generations are used up, with the
+// large ones, which go back to the allocator at the next occasion. Precondition: the stripe of i is held.
+func (p *Pool) parkLocked(i int) {
+	p.refs.Own(i, layout.Cached)
+	bin := p.binOfBlock(i)
+	if layout.Gen(p.desc(i).Gen.Load()).Exhausted() {
+		bin = layout.LargeBin
+	}
+	p.push(i, bin)
+}
+
+// takeFast allocates from the cache: without the segment lock, a system call or the heap. It reports false if the cache
+// has no block of this bin.
+func (p *Pool) takeFast(bin int, m *meta) (int, bool) {
+	for mask := p.avail[bin].Load(); mask != 0; mask &= mask - 1 {
+		s := bits.TrailingZeros32(mask)
+		st := p.refs.Stripe(s)
+		if mask&(mask-1) == 0 {
+			st.Lock()
+		} else if !st.TryLock() {
+			continue // another goroutine is in there, and other stripes have blocks
+		}
+		if p.closed.Load() {
+			st.Unlock()
+			return 0, false
+		}
+		i, ok := p.takeLocked(s, bin)
+		if ok {
+			p.write(i, m)
+			p.refs.PublishLocked(i)
+			st.Live++
+		}
+		st.Unlock()
+		if ok {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// drop ends one reference of this process; the last of all parks the block. Release never waits for the segment lock.
+func (p *Pool) drop(i int) {
+	st := p.refs.Lock(i)
+	last := p.refs.DropLocked(i)
+	st.Live--
+	if last {
+		p.parkLocked(i)
+	}
+	st.Unlock()
+	p.dropped(last)
+}
+
+// dropped follows a drop: it wakes who waits for space, and ends a closed pool whose last array is gone.
+func (p *Pool) dropped(last bool) {
+	if last {
+		p.arena.SpaceFreed()
+	}
+	if p.closed.Load() {
+		p.finish()
+	}
+}
+
+// batch is how many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB.
+func batch(bin int) int {
+	if bin == layout.LargeBin {
+		return 1
+	}
+	return int(max(1, min(32, 256<<10/binSize(bin))))
+}
+
+// cacheLimit is how many blocks of a bin a stripe may keep.
+func cacheLimit(bin int) uint32 {
+	if bin == layout.LargeBin {
+		return 0
+	}
+	return uint32(2 * batch(bin))
+}
+
+// binSize returns the bytes of a block of a bin.
+func binSize(bin int) uint64 {
+	if bin < layout.NumClasses {
+		return uint64(layout.Classes[bin+1].Size)
+	}
+	return uint64(bin-layout.NumClasses+1) * layout.PageSize
+}
+
+// binOf returns the bin that serves a size.
+func binOf(size uint64) int {
+	if c := layout.ClassOf(size); c != 0 {
+		return c - 1
+	}
+	if n := layout.PagesFor(size); n <= layout.RunBins {
+		return layout.NumClasses + n - 1
+	}
+	return layout.LargeBin
+}

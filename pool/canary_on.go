@@ -1,0 +1,7 @@
+//go:build ndpool_crash
+
+package pool
+
+// canary is a deliberately wrong recovery, to prove that the crash tests can fail: "sweep" leaves a dead process's BUSY
+// blocks, "rebuild" does not rebuild, "transit" does not clear surplus pseudo-holders.
+var canary = ""

@@ -1,0 +1,275 @@
+//go:build ndpool_crash
+
+package pool
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ndpool/ndpool/arena"
+	"github.com/ndpool/ndpool/dtype"
+	"github.com/ndpool/ndpool/internal/shm"
+)
+
+// The crash tests let a process die right after the k-th store of an operation, for every k, and another one right after
+// the j-th store of the recovery that follows. Survivors must go on, find the segment clean, and find their bytes intact.
+//
+// TestCrashEverywhere lets "processes" of one program die, which is fast enough for every pair (k, j); TestCrashKill
+// kills real ones. NDPOOL_TORTURE=1 takes all pairs, and pairs of real processes.
+
+// victimRun lets op die after its k-th store and reports whether it did; otherwise op ended, with err.
+func victimRun(k int, op func() error) (died bool, err error) {
+	done := make(chan struct{})
+	shm.Arm(k, shm.Vanish)
+	go func() {
+		defer close(done)
+		err = op()
+	}()
+	<-done
+	n := shm.Disarm()
+	return k > 0 && n >= k, err
+}
+
+// stage is one case: a segment with a victim, a peer, and a bystander whose arrays must survive.
+type stage struct {
+	heap      *arena.Heap
+	victim    *Pool
+	peer      *Pool
+	bystander *Pool
+	kept      []*Array
+}
+
+func newStage(t testing.TB) *stage {
+	s := &stage{}
+	s.heap, s.bystander = createHeap(t, smallPool)
+	s.kept = []*Array{must(s.bystander.Alloc(dtype.Uint8, 500)), must(s.bystander.Alloc(dtype.Uint8, 5000))}
+	for i, a := range s.kept {
+		fill(a, byte(i+1))
+	}
+	s.kept[0].Handle()
+	s.peer = must(openHeap(s.heap))
+	s.victim = must(openHeap(s.heap))
+	return s
+}
+
+func fill(a *Array, v byte) {
+	b := must(a.Bytes())
+	for i := range b {
+		b[i] = v
+	}
+}
+
+// settle lets the peer leave and the bystander recover, and tells what is wrong then.
+func (s *stage) settle() error {
+	s.peer.arena.Abandon()
+	if _, err := s.bystander.Reap(); err != nil {
+		return fmt.Errorf("reap: %w", err)
+	}
+	if _, err := s.bystander.Reap(); err != nil { // transfers of the dead expire at once
+		return fmt.Errorf("second reap: %w", err)
+	}
+	for i, a := range s.kept {
+		if b := must(a.Bytes()); bytes.Count(b, []byte{byte(i + 1)}) != len(b) {
+			return fmt.Errorf("bytes of a survivor's array %d changed", i)
+		}
+	}
+	if err := verified(s.bystander); err != nil {
+		return err
+	}
+	for _, a := range s.kept {
+		a.Release()
+	}
+	return empty(s.bystander)
+}
+
+// verified tells the faults that Verify finds.
+func verified(p *Pool) error {
+	r, err := p.Verify(VerifyOptions{Content: true})
+	if err == nil && !r.Clean() {
+		err = fmt.Errorf("%d faults, first: %v", len(r.Faults), r.Faults[0])
+	}
+	return err
+}
+
+// empty tells whether anything is left in a pool whose processes have let go of everything.
+func empty(p *Pool) error {
+	if err := p.steal(); err != nil {
+		return err
+	}
+	s, err := p.Stats()
+	if err == nil && (s.Arrays != 0 || s.Transfers != 0 || s.Free != s.Capacity) {
+		err = fmt.Errorf("leaked: %d arrays, %d transfers, %d bytes", s.Arrays, s.Transfers, s.Capacity-s.Free)
+	}
+	return err
+}
+
+// crashOnce runs one case: the victim dies after store k, and, if j is not 0, a recoverer dies after store j of the
+// recovery. It reports whether each did.
+func crashOnce(t testing.TB, sc scenario, k, j int) (died, recovererDied bool, err error) {
+	s := newStage(t)
+	op, err := sc.prepare(s.victim, s.peer)
+	if err != nil {
+		return false, false, err
+	}
+	if died, err = victimRun(k, op); err != nil {
+		return died, false, fmt.Errorf("operation: %w", err)
+	}
+	if s.victim.arena.Self() != 0 {
+		s.victim.arena.Abandon()
+	}
+	if j > 0 {
+		var second *Pool
+		if second, err = openHeapUnswept(s.heap); err != nil {
+			return died, false, err
+		}
+		recovererDied, err = victimRun(j, func() error { _, err := second.Reap(); return err })
+		if err != nil {
+			return died, recovererDied, fmt.Errorf("recovery: %w", err)
+		}
+		second.arena.Abandon()
+	}
+	return died, recovererDied, s.settle()
+}
+
+// openHeapUnswept attaches without sweeping, so that the sweep can be watched.
+func openHeapUnswept(h *arena.Heap) (*Pool, error) {
+	a, err := arena.OpenHeap(h)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.Claim(); err != nil {
+		return nil, err
+	}
+	return attachHeap(a), nil
+}
+
+func TestCrashEverywhere(t *testing.T) {
+	stride := 53
+	if os.Getenv("NDPOOL_TORTURE") != "" {
+		stride = 1
+	}
+	cases := 0
+	for _, sc := range scenarios {
+		t.Run(sc.name, func(t *testing.T) {
+			stores, pairs := 0, 0
+			for k := 1; ; k++ {
+				died, _, err := crashOnce(t, sc, k, 0)
+				require.NoErrorf(t, err, "death after store %d", k)
+				cases++
+				if !died {
+					break
+				}
+				stores = k
+				for j := 1 + k%stride; ; j += stride {
+					_, again, err := crashOnce(t, sc, k, j)
+					require.NoErrorf(t, err, "death after store %d, and after store %d of the recovery", k, j)
+					if !again {
+						break
+					}
+					pairs++
+				}
+			}
+			t.Logf("%d stores, %d pairs with a death in the recovery", stores, pairs)
+			cases += pairs
+		})
+	}
+	t.Logf("%d deaths in all", cases)
+}
+
+func TestCrashCanary(t *testing.T) {
+	for _, wrong := range []string{"sweep", "rebuild", "transit"} {
+		t.Run(wrong, func(t *testing.T) {
+			canary = wrong
+			defer func() { canary = "" }()
+			caught := 0
+			for _, sc := range scenarios {
+				for k := 1; ; k++ {
+					died, _, err := crashOnce(t, sc, k, 0)
+					if err != nil {
+						caught++
+					}
+					if !died {
+						break
+					}
+				}
+			}
+			require.NotZero(t, caught, "a wrong recovery was not noticed")
+			t.Logf("%d deaths noticed", caught)
+		})
+	}
+}
+
+// TestCrashKill kills real processes.
+func TestCrashKill(t *testing.T) {
+	for _, sc := range scenarios {
+		t.Run(sc.name, func(t *testing.T) {
+			stores := 0
+			for k := 1; ; k++ {
+				died, err := killOnce(t, sc, k)
+				require.NoErrorf(t, err, "killed after store %d", k)
+				if !died {
+					break
+				}
+				stores = k
+			}
+			t.Logf("killed %d times", stores)
+		})
+	}
+}
+
+func killOnce(t *testing.T, sc scenario, k int) (died bool, err error) {
+	dir := testDir(t)
+	o := smallPool
+	o.Dir = dir
+	p, err := Create("test", o)
+	if err != nil {
+		return false, err
+	}
+	defer p.Close()
+	kept := must(p.Alloc(dtype.Uint8, 5000))
+	fill(kept, 42)
+	died = runChild(t, "victim", dir, sc.name, strconv.Itoa(k))
+	start := time.Now()
+	if _, err := p.Reap(); err != nil {
+		return died, err
+	}
+	if _, err := p.Reap(); err != nil {
+		return died, err
+	}
+	if took := time.Since(start); took > o.LockWait {
+		return died, fmt.Errorf("recovery took %v", took)
+	}
+	if b := must(kept.Bytes()); bytes.Count(b, []byte{42}) != len(b) {
+		return died, fmt.Errorf("bytes of a survivor's array changed")
+	}
+	if err := verified(p); err != nil {
+		return died, err
+	}
+	kept.Release()
+	return died, empty(p)
+}
+
+func init() {
+	children["victim"] = func(args []string) {
+		o := Options{Dir: args[0]}
+		peer := must(Open("test", o))
+		victim := must(Open("test", o))
+		k := must(strconv.Atoi(args[2]))
+		for _, sc := range scenarios {
+			if sc.name == args[1] {
+				op := must(sc.prepare(victim, peer))
+				shm.Arm(k, shm.Kill)
+				if err := op(); err != nil {
+					panic(err)
+				}
+				shm.Disarm()
+			}
+		}
+	}
+}

@@ -1,0 +1,319 @@
+package pool
+
+import (
+	"fmt"
+
+	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/handle"
+	"github.com/ndpool/ndpool/internal/shm"
+	"github.com/ndpool/ndpool/refcount"
+)
+
+// Law is a law of the format, as Verify checks it.
+type Law struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+	Rest bool   `json:"rest"` // holds only while no other process is attached
+}
+
+// Laws are all laws of the format.
+var Laws = []Law{
+	{"superblock", "magic, version, byte order, fingerprint, checksum, limits, region directory and file size are those of this format", false},
+	{"lock", "the lock word is zero or names a slot that is in use", false},
+	{"descriptors", "the number of descriptors that have memory is within the table, in whole steps", false},
+	{"slot", "every bit of a slot's word has a meaning", false},
+	{"committed", "what is cached or allocated has memory behind it", false},
+	{"committed-end", "no chunk behind the end is recorded as having memory", false},
+	{"state", "every bit of a state word has a meaning", false},
+	{"owner", "the owner of a block is a slot in use", false},
+	{"generation", "a block in use has a generation; a retired one, and only such, has used up all of them", false},
+	{"extent", "the extent of a block in use lies within the data region", false},
+	{"overlap", "no byte belongs to two blocks, and a slab has blocks of one class", false},
+	{"metadata", "dtype, shape, strides, header and bytes of an array agree and fit the extent", false},
+	{"holder", "only slots in use hold blocks", false},
+	{"alive", "a LIVE block has a holder", true},
+	{"unheld", "a block that is not LIVE has no holder", true},
+	{"transit", "a block has the pseudo-holder IN TRANSIT if and only if a transfer of it is in flight", false},
+	{"ticket-count", "a block's count of tickets is the number of open tickets that name it", false},
+	{"named", "no block has the pseudo-holder NAMED: there is no catalog yet", false},
+	{"ticket", "every bit of a ticket's word has a meaning, and a ticket that was used has a nonce", false},
+	{"ticket-handle", "an open ticket names a LIVE block in its present generation", false},
+	{"sender", "an open ticket names a sender that has been", false},
+	{"receiver", "an open directed ticket names a receiver that is attached, and has no deadline", false},
+	{"deadline", "an open undirected ticket has a deadline if and only if its sender is gone", false},
+	{"pages", "the page bitmap is the union of the extents", false},
+	{"page-tree", "the page tree is the summary of the page bitmap", false},
+	{"slabs", "the slab records follow from the extents", false},
+	{"slab-sets", "the sets of slabs hold the slabs with free blocks", false},
+	{"descriptor-set", "the set of free descriptors holds those that are FREE", false},
+	{"ticket-set", "the set of free tickets holds those that are not open", false},
+	{"set-summary", "the upper words of a set are the summary of its bitmap", false},
+	{"content", "the content of a sealed array has the hash that was stored", false},
+	{"reserved", "reserved words, and bytes between and behind the tables, are zero", false},
+}
+
+// control checks the control words.
+func (c *checker) control() {
+	if w := layout.LockWord(c.a.Ctl.Lock.Load()); w != 0 {
+		slot := w.Owner()
+		if slot < 0 || slot >= len(c.a.Slots) || !w.Names(layout.SlotWord(c.a.Slots[slot].Word.Load()).Incarnation()) && !c.image {
+			c.fault("lock", "control", "0 or a slot in use", fmt.Sprintf("%#x", uint32(w)))
+		}
+	}
+	const step = layout.TableStep / int(layout.DescSize)
+	if n := int(c.a.Ctl.Descs.Load()); n > len(c.a.Descs) || n%step != 0 && n != len(c.a.Descs) {
+		c.fault("descriptors", "control", fmt.Sprintf("a multiple of %d, at most %d", step, len(c.a.Descs)), n)
+	}
+	start := c.a.Geo.Regions[layout.RegionControl].Offset
+	for _, gap := range controlGaps {
+		c.zeroBytes(start+gap[0], start+gap[1])
+	}
+}
+
+// controlGaps are the bytes of the control page between its fields.
+var controlGaps = [][2]uint64{{4, 64}, {72, 128}, {132, 144}, {160, 192}, {196, 256}, {312, layout.ControlSize}}
+
+func (c *checker) zero(place string, words []shm.U64) {
+	for k := range words {
+		if w := words[k].Load(); w != 0 {
+			c.fault("reserved", fmt.Sprintf("%s, reserved word %d", place, k), 0, fmt.Sprintf("%#x", w))
+		}
+	}
+}
+
+// slots checks the process table.
+func (c *checker) slots() {
+	for i := range c.a.Slots {
+		if w := layout.SlotWord(c.a.Slots[i].Word.Load()); !w.Valid() {
+			c.fault("slot", fmt.Sprintf("slot %d", i), "a phase and an incarnation", fmt.Sprintf("%#x", uint64(w)))
+		}
+		c.zero(fmt.Sprintf("slot %d", i), c.a.Slots[i].Reserved[:])
+	}
+}
+
+// committed checks that no bit is set behind the last chunk.
+func (c *checker) committed() {
+	n := c.a.Geo.Chunks()
+	for k := n; k < len(c.a.Committed)*64; k++ {
+		if c.a.IsCommitted(k) {
+			c.fault("committed-end", fmt.Sprintf("chunk %d", k), fmt.Sprintf("%d chunks", n), "a bit")
+		}
+	}
+}
+
+// ticket checks a ticket, and counts it if it is open. The lock is held, so tickets stand still.
+func (c *checker) ticket(n int) {
+	k, place := &c.a.Tickets[n], fmt.Sprintf("ticket %d", n)
+	w := layout.TicketWord(k.Word.Load())
+	if !w.Valid() || (w.Kind() == layout.TicketUnused) != (w.Nonce() == 0) {
+		c.fault("ticket", place, "a kind and a nonce", fmt.Sprintf("%#x", uint64(w)))
+	}
+	c.zero(place, k.Reserved[:])
+	if w.Kind() != layout.TicketOpen {
+		c.want.Tickets.Add(n)
+		return
+	}
+	h := handle.Handle(k.Handle.Load())
+	i, ok := c.pool.ticketBlock(n)
+	if !ok {
+		c.fault("ticket-handle", place, "the handle of a LIVE block", h)
+	} else {
+		c.tickets[i]++
+	}
+	c.parties(k, place)
+}
+
+// parties checks the sender, the receiver and the deadline of an open ticket. While a slot is being swept its tickets
+// may be either way.
+func (c *checker) parties(k *layout.Ticket, place string) {
+	sender, receiver, deadline := layout.Ident(k.Sender.Load()), layout.Ident(k.Receiver.Load()), k.Deadline.Load()
+	slot := sender.Slot()
+	if slot < 0 || slot >= len(c.a.Slots) || sender.Incarnation() > layout.SlotWord(c.a.Slots[slot].Word.Load()).Incarnation() {
+		c.fault("sender", place, "a process that has been", ProcessID(sender))
+		return
+	}
+	if receiver != 0 {
+		if gone := !c.used(receiver) && !c.sweeping(receiver.Slot()); gone || deadline != 0 {
+			c.fault("receiver", place, "an attached process and no deadline", fmt.Sprintf("%v, %d", ProcessID(receiver), deadline))
+		}
+		return
+	}
+	if c.used(sender) != (deadline == 0) && !c.sweeping(slot) {
+		c.fault("deadline", place, fmt.Sprintf("a deadline only if sender %v is gone", ProcessID(sender)), deadline)
+	}
+}
+
+func (c *checker) sweeping(slot int) bool {
+	return slot >= 0 && slot < len(c.a.Slots) && layout.SlotWord(c.a.Slots[slot].Word.Load()).Phase() == layout.SlotSweeping
+}
+
+// block checks a descriptor. Others go on with lock-free steps: faults count only if the state word stayed the same
+// while they were found; otherwise the block is looked at again, and after many changes left alone.
+func (c *checker) block(i int) {
+	c.count(i)
+	for range 100 {
+		before := c.pool.state(i)
+		faults, arrays := len(c.report.Faults), c.report.Arrays
+		c.blockOnce(i, before)
+		if c.pool.state(i) == before {
+			return
+		}
+		c.report.Faults, c.report.Arrays = c.report.Faults[:faults], arrays
+	}
+}
+
+// count enters a block into the indexes as they should be, and checks what only the lock's holder changes: extents,
+// ticket counts, pseudo-holders.
+func (c *checker) count(i int) {
+	place, kind := fmt.Sprintf("descriptor %d", i), c.pool.state(i).Kind()
+	word, bit := refcount.TransitBit()
+	d := c.pool.desc(i)
+	if inTransit := d.Holders[word].Load()&bit != 0; inTransit != (c.tickets[i] > 0) && c.report.Indexes {
+		c.fault("transit", place, c.tickets[i] > 0, inTransit)
+	}
+	if n := d.Tickets.Load(); n != c.tickets[i] && c.report.Indexes {
+		c.fault("ticket-count", place, c.tickets[i], n)
+	}
+	if c.pool.desc(i).Holders[layout.Named/64].Load()>>(layout.Named%64) != 0 {
+		c.fault("named", place, "no name", "NAMED")
+	}
+	switch kind {
+	case layout.Free:
+		c.want.Descs.Add(i)
+	case layout.Busy, layout.Live, layout.Cached, layout.Private:
+		e, ok := c.pool.extent(i)
+		if !ok {
+			c.fault("extent", place, fmt.Sprintf("within %d pages", c.a.Geo.Pages()), fmt.Sprintf("%#x", uint64(e)))
+			return
+		}
+		if c.claim(i, e, place) {
+			c.want.Mark(e)
+		}
+	}
+}
+
+// claim enters an extent into the map of owners and tells whether its bytes were nobody's.
+func (c *checker) claim(i int, e layout.Extent, place string) bool {
+	if e.Class() != 0 {
+		if class, seen := c.slabs[e.First()]; seen {
+			if other, taken := c.blocks[e]; taken || class != uint32(e.Class()) {
+				c.fault("overlap", place, "bytes of its own", fmt.Sprintf("extent %#x beside descriptor %d", uint64(e), other))
+				return false
+			}
+			c.blocks[e] = i
+			return true
+		}
+	}
+	for pg := e.First(); pg < e.First()+e.Pages(); pg++ {
+		if c.pages[pg] != 0 {
+			c.fault("overlap", place, "bytes of its own", fmt.Sprintf("page %d of descriptor %d", pg, c.pages[pg]-1))
+			return false
+		}
+	}
+	for pg := e.First(); pg < e.First()+e.Pages(); pg++ {
+		c.pages[pg] = uint32(i) + 1
+	}
+	if e.Class() != 0 {
+		c.slabs[e.First()] = uint32(e.Class())
+		c.blocks[e] = i
+	}
+	return true
+}
+
+// blockOnce checks what may change without the lock.
+func (c *checker) blockOnce(i int, s layout.State) {
+	d, place := c.pool.desc(i), fmt.Sprintf("descriptor %d", i)
+	if !s.Valid() {
+		c.fault("state", place, "a state", fmt.Sprintf("%#x", uint64(s)))
+		return
+	}
+	c.zero(place, d.Reserved[:])
+	if s.Kind().Owned() {
+		if slot := s.Owner(); slot >= len(c.a.Slots) || !c.inUse(slot) {
+			c.fault("owner", place, "a slot in use", slot)
+		}
+	}
+	c.generation(place, s, layout.Gen(d.Gen.Load()))
+	c.holders(place, d, s)
+	if k := s.Kind(); k == layout.Live || k == layout.Private || k == layout.Cached {
+		c.backed(i, place)
+	}
+	if k := s.Kind(); k == layout.Live || k == layout.Private {
+		c.report.Arrays++
+		c.array(i, place, s)
+	}
+}
+
+func (c *checker) inUse(slot int) bool {
+	_, used := c.a.Ident(slot)
+	return used
+}
+
+func (c *checker) generation(place string, s layout.State, g layout.Gen) {
+	kind := s.Kind()
+	ok := g.Valid() && (g.Number() != 0 || g == 0 && kind == layout.Free)
+	switch kind {
+	case layout.Retired:
+		ok = ok && g.Exhausted()
+	case layout.Free, layout.Live, layout.Private:
+		ok = ok && !g.Exhausted()
+	}
+	if !ok {
+		c.fault("generation", place, fmt.Sprintf("one that fits %v", kind), fmt.Sprintf("%#x", uint64(g)))
+	}
+}
+
+// holders checks the holder set. A bit of a slot that is free is looked at twice: its process may have left in between.
+func (c *checker) holders(place string, d *layout.Desc, s layout.State) {
+	any := false
+	for w := range d.Holders {
+		v := d.Holders[w].Load()
+		any = any || v != 0
+		for b := range 64 {
+			slot := w*64 + b
+			if v&(1<<b) == 0 || slot == layout.InTransit || slot == layout.Named {
+				continue
+			}
+			if slot >= len(c.a.Slots) || !c.inUse(slot) && d.Holders[w].Load()&(1<<b) != 0 && !c.inUse(slot) {
+				c.fault("holder", place, "slots in use", fmt.Sprintf("slot %d", slot))
+			}
+		}
+	}
+	if !c.report.Quiet {
+		return
+	}
+	if s.Kind() == layout.Live && !any {
+		c.fault("alive", place, "a holder", "none")
+	}
+	if s.Kind() != layout.Live && any {
+		c.fault("unheld", place, fmt.Sprintf("no holder while %v", s.Kind()), "a holder")
+	}
+}
+
+// backed checks that a block's chunks have memory.
+func (c *checker) backed(i int, place string) {
+	e, ok := c.pool.extent(i)
+	if !ok || c.a.Has(layout.FlagReserved) {
+		return
+	}
+	for k := e.First() / layout.ChunkPages; k <= (e.First()+e.Pages()-1)/layout.ChunkPages; k++ {
+		if !c.a.IsCommitted(k) {
+			c.fault("committed", place, fmt.Sprintf("memory behind chunk %d", k), "none recorded")
+		}
+	}
+}
+
+// array checks the metadata, and the content if asked to.
+func (c *checker) array(i int, place string, s layout.State) {
+	if _, ok := c.pool.extent(i); !ok {
+		return // said already
+	}
+	var m meta
+	if err := c.pool.read(i, &m); err != nil {
+		c.fault("metadata", place, "an array", err)
+		return
+	}
+	if c.content && s.Sealed() && m.flags&layout.DescHashed != 0 {
+		c.hash(i, place, &m)
+	}
+}

@@ -1,0 +1,48 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/ndpool/ndpool/arena"
+	"github.com/ndpool/ndpool/arena/layout"
+)
+
+// hash checks the content of a sealed array.
+func (c *checker) hash(i int, place string, m *meta) {
+	e, _ := c.pool.extent(i)
+	got, want := xxhash.Sum64(c.a.Data(e.Offset()+m.header, m.bytes)), c.pool.desc(i).Hash.Load()
+	if got != want {
+		c.fault("content", place, fmt.Sprintf("%#x", want), fmt.Sprintf("%#x", got))
+	}
+}
+
+// unused checks in a copy that nothing was written where nothing belongs: between the tables, in the names, and in the
+// descriptors that have no memory yet. In a live segment reading these places would put memory behind them.
+func (c *checker) unused() {
+	g, end := &c.a.Geo, uint64(layout.SuperblockSize)
+	for kind := layout.RegionControl; kind <= layout.RegionCount; kind++ {
+		r := g.Regions[kind]
+		c.zeroBytes(end, r.Offset)
+		end = r.Offset + r.Size
+		switch kind {
+		case layout.RegionNames:
+			end = r.Offset
+		case layout.RegionDescs:
+			end = r.Offset + uint64(c.pool.descs())*layout.DescSize
+		}
+	}
+}
+
+func (c *checker) zeroBytes(from, to uint64) {
+	for off, b := range c.a.Image()[from:to] {
+		if b != 0 {
+			c.fault("reserved", fmt.Sprintf("byte %d of the file", from+uint64(off)), 0, b)
+			return
+		}
+	}
+}
+
+func asFormat(err error, to **arena.FormatError) bool { return errors.As(err, to) }

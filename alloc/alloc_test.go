@@ -172,6 +172,15 @@ func (m *machine) rebuild(t *rapid.T) {
 	if diff := before.diff(snap(m.a)); diff != "" {
 		t.Fatalf("rebuild differs: %s", diff)
 	}
+	shadow := NewShadow(&m.a.Geo)
+	shadow.Reset()
+	for _, e := range extents {
+		shadow.Mark(e)
+	}
+	shadow.Finish()
+	m.al.Diff(shadow, func(ix Index, place string, got, want uint64) {
+		t.Fatalf("shadow differs: %s, %s: got %#x, want %#x", ix, place, got, want)
+	})
 }
 
 // check compares the indexes with the oracle.

@@ -69,22 +69,35 @@ func (p *pageMap) findInChunk(first, n int) (int, bool) {
 	if first >= p.pages {
 		return 0, false // torn summaries lead behind the last chunk
 	}
-	run := 0
-	for i := range layout.ChunkPages {
-		at := first + i
+	run := 0 // free pages before this word
+	for at := first; at < first+layout.ChunkPages; at += 64 {
 		w := p.bits[at/64].Get()
-		switch {
-		case at%64 == 0 && w == ^uint64(0):
-			run = 0
-		case w&(1<<(at%64)) != 0:
-			run = 0
-		default:
-			if run++; run == n {
-				return at - n + 1, true
-			}
+		if run+bits.TrailingZeros64(w) >= n {
+			return at - run, true
 		}
+		if w == 0 {
+			run += 64
+			continue
+		}
+		if i, ok := lowestOnes(^w, n); ok {
+			return at + i, true
+		}
+		run = bits.LeadingZeros64(w)
 	}
 	return 0, false
+}
+
+// lowestOnes returns the lowest place of n ones in a row within a word.
+func lowestOnes(ones uint64, n int) (int, bool) {
+	if n > 64 {
+		return 0, false
+	}
+	for left, step := n-1, 1; left > 0; step *= 2 {
+		k := min(step, left)
+		ones &= ones >> k
+		left -= k
+	}
+	return bits.TrailingZeros64(ones), ones != 0
 }
 
 // isFree tells whether n pages from first on are free.

@@ -42,7 +42,7 @@ func (al *Allocator) Diff(want *Allocator, tell func(ix Index, place string, got
 	diffWords(al.pages.bits, want.pages.bits, func(i int, g, w uint64) {
 		tell(IndexPages, fmt.Sprintf("pages %d to %d", i*64, i*64+63), g, w)
 	})
-	for i := 1; i < len(al.pages.tree); i++ {
+	for i := range al.pages.tree { // node 0 is nobody's and zero
 		g, w := &al.pages.tree[i], &want.pages.tree[i]
 		for k, f := range [...][2]*shm.U32{{&g.Start, &w.Start}, {&g.Max, &w.Max}, {&g.End, &w.End}, {&g.Free, &w.Free}} {
 			if f[0].Get() != f[1].Get() {

@@ -128,6 +128,39 @@ func TestTornIndexes(t *testing.T) {
 	})
 }
 
+// TestTornTreeLeadsOutside lets summaries lead to a leaf behind the last chunk.
+func TestTornTreeLeadsOutside(t *testing.T) {
+	_, al := newArena(t, 1100) // three chunks, four leaves
+	for i := range al.pages.tree {
+		put(&al.pages.tree[i], 0, 0, 0, 0)
+	}
+	put(&al.pages.tree[1], 0, 100, 0, 100)
+	if e, err := al.Take(8192); !errors.Is(err, ErrTorn) {
+		t.Errorf("got %#x %v, want ErrTorn", uint64(e), err)
+	}
+	al.pages.tree[2].End.Put(5000) // a run that starts before the first page
+	al.pages.tree[3].Start.Put(1)
+	if e, err := al.Take(8192); !errors.Is(err, ErrTorn) {
+		t.Errorf("got %#x %v, want ErrTorn", uint64(e), err)
+	}
+}
+
+// TestTornSlabReachesOutside puts a slab so near to the end that its pages reach beyond.
+func TestTornSlabReachesOutside(t *testing.T) {
+	a, al := newArena(t, 16)
+	al.fill(3, 1, 13, 256)
+	al.avail[1].Add(3)
+	if e, err := al.Take(64); !errors.Is(err, ErrTorn) {
+		t.Errorf("got %#x %v, want ErrTorn", uint64(e), err)
+	}
+	for _, h := range []layout.SlabHead{0, layout.MakeSlab(2, 1, 12), layout.MakeSlab(1, 0, 12), layout.MakeSlab(1, 1, 8), layout.MakeSlab(200, 1, 12)} {
+		a.Slabs[3].Head.Put(uint64(h))
+		if e, err := al.Take(64); !errors.Is(err, ErrTorn) {
+			t.Errorf("head %#x: got %#x %v, want ErrTorn", uint64(h), uint64(e), err)
+		}
+	}
+}
+
 // useTorn does one thing with damaged indexes.
 func useTorn(t *rapid.T, al *Allocator, pages int, taken []layout.Extent, size *rapid.Generator[uint64]) []layout.Extent {
 	var e layout.Extent

@@ -159,7 +159,7 @@ func obey(a *Arena, words []string) {
 		fmt.Println("closed", closeStray(a))
 	case "reuse": // their numbers, for another file
 		for range 20 {
-			_, err := unix.Open(os.Args[0], unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			_, err := unix.Open(words[1], unix.O_RDWR|unix.O_CLOEXEC, 0)
 			must(err)
 		}
 		fmt.Println("reused")
@@ -374,9 +374,17 @@ func TestStrayClose(t *testing.T) {
 			}
 		}
 		look("closed")
-		c.say(t, "reuse")
+		other := filepath.Join(loc.Dir, "other")
+		precious := strings.Repeat("x", int(a.Geo.FileSize))
+		if err := os.WriteFile(other, []byte(precious), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c.say(t, "reuse "+other)
 		c.expect(t, "reused")
 		look("reused")
+		if got, err := os.ReadFile(other); err != nil || string(got) != precious {
+			t.Errorf("the child changed a file that is not the segment: %v", err)
+		}
 		c.kill(t)
 		eventually(t, "death of the child", func() bool { return !a.Alive(id) })
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -386,7 +387,7 @@ func TestLastOut(t *testing.T) {
 			case err := <-got:
 				t.Errorf("Open did not wait: %v", err)
 				go func() { got <- err }()
-			case <-eventTimer():
+			case <-time.After(20 * time.Millisecond):
 			}
 			if err := a.Unlink(); err != nil {
 				t.Error(err)

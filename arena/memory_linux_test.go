@@ -2,10 +2,8 @@ package arena
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -107,9 +105,6 @@ func TestReadOnlyFaults(t *testing.T) {
 		if ro[5] != 77 {
 			t.Error("the second mapping shows something else")
 		}
-		if err := unix.Mprotect(a.back.(*file).ro, unix.PROT_READ); err != nil {
-			t.Error(err)
-		}
 		child := startChild(t, "store-read-only", loc)
 		child.expect(t, "storing")
 		if err := child.wait(); err == nil {
@@ -126,66 +121,4 @@ func TestPrefault(t *testing.T) {
 	}
 	b := mustOpen(t, loc)
 	b.Close()
-}
-
-// eventTimer fires after a while in which something that must not happen would have happened.
-func eventTimer() <-chan time.Time { return time.After(20 * time.Millisecond) }
-
-func TestMemfd(t *testing.T) {
-	loc := Location{Name: "anon", Anonymous: true}
-	spec := testSpec()
-	spec.Flags = layout.FlagAnonymous
-	a := mustCreate(t, loc, spec)
-	f, err := a.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for _, size := range []int64{0, int64(a.Geo.FileSize) - 4096, int64(a.Geo.FileSize) + 4096} {
-		if err := f.Truncate(size); !errors.Is(err, unix.EPERM) {
-			t.Errorf("a sealed memfd was cut to %d bytes: %v", size, err)
-		}
-	}
-	if err := a.CommitPages(0, 64); err != nil {
-		t.Fatal(err)
-	}
-	b, err := Open(Location{FD: int(f.Fd())}, false, never)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	claim(t, b)
-	if !a.Alive(b.Self()) || !b.Alive(a.Self()) || !b.Linked() {
-		t.Errorf("alive: %v and %v", a.Alive(b.Self()), b.Alive(a.Self()))
-	}
-	if err := b.Unlink(); err != nil {
-		t.Errorf("Unlink without a name: %v", err)
-	}
-	child := startChild(t, "attach", Location{FD: 3}, f)
-	id := child.ident(t)
-	if !a.Alive(id) {
-		t.Error("the child with the passed descriptor is not alive")
-	}
-	child.kill(t)
-	eventually(t, "death of the child", func() bool { return !a.Alive(id) })
-	b.Leave(func() {})
-}
-
-// TestCreateInPassedFile makes a segment in an empty file of the caller's, and in no other.
-func TestCreateInPassedFile(t *testing.T) {
-	f, err := os.CreateTemp(t.TempDir(), "passed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	loc := Location{FD: int(f.Fd())}
-	mustCreate(t, loc, testSpec())
-	if _, err := Create(loc, testSpec(), noFormat); !errors.Is(err, ErrExist) {
-		t.Errorf("the second Create: %v", err)
-	}
-	b := mustOpen(t, loc)
-	b.Close()
-	if _, err := f.Stat(); err != nil {
-		t.Errorf("the caller's descriptor: %v", err)
-	}
 }

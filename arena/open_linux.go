@@ -102,14 +102,27 @@ func (f *file) prepare(a *Arena) error {
 			return fmt.Errorf("seal memfd: %w", err)
 		}
 	}
-	eager := a.Geo.Eager()
-	if a.Has(layout.FlagReserved) {
-		eager = a.Geo.FileSize
-	}
-	if err := f.commit(0, eager); err != nil {
+	if err := f.commit(0, a.Geo.Eager()); err != nil {
 		return err
 	}
+	if a.Has(layout.FlagReserved) {
+		if err := f.reserve(a); err != nil {
+			return err
+		}
+	}
 	return f.mapInto(a)
+}
+
+// reserve commits all that is not committed at creation anyway, but not the gap before the data region, which may be as
+// large as a chunk.
+func (f *file) reserve(a *Arena) error {
+	for _, kind := range []int{layout.RegionDescs, layout.RegionData} {
+		r := a.Geo.Regions[kind]
+		if err := f.commit(r.Offset, r.Size); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // publish gives the file its name. link fails if the name is taken, so creation is exclusive.

@@ -59,11 +59,11 @@ type Spec struct {
 // Alloc returns a new array in C order with undefined content. The caller must Release it. It fails with a *SpaceError
 // if the pool is full, after dead processes were swept.
 func (p *Pool) Alloc(dt dtype.Type, shape ...int) (*Array, error) {
-	var m meta
-	if err := makeMeta(&m, dt, shape, false); err != nil {
+	m, err := makeMeta(dt, shape, false)
+	if err != nil {
 		return nil, err
 	}
-	return p.allocMeta(&m)
+	return p.allocMeta(&m, shape)
 }
 
 // Zeros is like Alloc, and fills the array with zeros.
@@ -78,14 +78,14 @@ func (p *Pool) Zeros(dt dtype.Type, shape ...int) (*Array, error) {
 // New returns a new array as specified. The caller must Release it. When there is no room it waits for some until ctx
 // is done; with a nil ctx, or one that is done, it fails at once.
 func (p *Pool) New(ctx context.Context, s Spec) (*Array, error) {
-	var m meta
-	if err := makeMeta(&m, s.DType, s.Shape, s.Fortran); err != nil {
+	m, err := makeMeta(s.DType, s.Shape, s.Fortran)
+	if err != nil {
 		return nil, err
 	}
-	a, err := p.allocMeta(&m)
+	a, err := p.allocMeta(&m, s.Shape)
 	for ctx != nil && err != nil && waitable(err, p, m.size()) {
 		seq := p.arena.SpaceWanted()
-		if a, err = p.allocMeta(&m); err == nil {
+		if a, err = p.allocMeta(&m, s.Shape); err == nil {
 			break
 		}
 		if ctx.Err() != nil {
@@ -114,16 +114,16 @@ func waitable(err error, p *Pool, size uint64) bool {
 	return (errors.Is(err, ErrFull) || errors.Is(err, ErrTableFull) || errors.Is(err, ErrNoMemory)) && size <= p.arena.Geo.Capacity
 }
 
-func (p *Pool) allocMeta(m *meta) (*Array, error) {
-	i, err := p.take(m.size(), m)
+func (p *Pool) allocMeta(m *meta, shape []int) (*Array, error) {
+	i, err := p.take(m.size(), m, shape)
 	if err != nil {
 		return nil, err
 	}
-	return p.newArray(i, m, false)
+	return p.newArray(i, m, shape, false)
 }
 
 // newArray returns the value of a reference that this process has. It ends the reference if it fails.
-func (p *Pool) newArray(i int, m *meta, readOnly bool) (*Array, error) {
+func (p *Pool) newArray(i int, m *meta, shape []int, readOnly bool) (*Array, error) {
 	e, ok := p.extent(i)
 	if !ok || m.size() > e.Size() {
 		p.drop(i)
@@ -145,9 +145,8 @@ func (p *Pool) newArray(i int, m *meta, readOnly bool) (*Array, error) {
 	} else {
 		a.mem = p.arena.Data(e.Offset()+m.header, m.bytes)
 	}
-	if shape := m.shape(); len(shape) > len(a.dims) {
-		a.more = &frame{shape: slices.Clone(shape), strides: make([]int, len(shape))}
-		strides(shape, m.dt.Size(), m.fortran(), func(k, stride int) { a.more.strides[k] = stride })
+	if n := len(shape); n > len(a.dims) {
+		a.more = &frame{shape: slices.Clone(shape), strides: stridesOf(make([]int, n), shape, m.dt.Size(), m.fortran())}
 	} else {
 		copy(a.dims[:], shape)
 	}
@@ -206,9 +205,7 @@ func (a *Array) Strides() []int {
 	if a.more != nil {
 		return slices.Clone(a.more.strides)
 	}
-	st := make([]int, a.ndim)
-	strides(a.shapeOf(), a.dt.Size(), a.flags&arrayFortran != 0, func(k, stride int) { st[k] = stride })
-	return st
+	return stridesOf(make([]int, a.ndim), a.shapeOf(), a.dt.Size(), a.flags&arrayFortran != 0)
 }
 
 // offset returns the place of the first element in the block's bytes.
@@ -247,11 +244,15 @@ func (a *Array) isOrder(fortran bool) bool {
 	if a.Len() == 0 {
 		return true
 	}
-	ok := true
-	strides(a.more.shape, a.dt.Size(), fortran, func(k, stride int) {
-		ok = ok && (a.more.shape[k] == 1 || a.more.strides[k] == stride)
-	})
-	return ok
+	stride := a.dt.Size()
+	for n, dims := 0, len(a.more.shape); n < dims; n++ {
+		k := axis(n, dims, fortran)
+		if a.more.shape[k] != 1 && a.more.strides[k] != stride {
+			return false
+		}
+		stride *= max(a.more.shape[k], 1)
+	}
+	return true
 }
 
 // Bytes returns the array's memory, without a copy. It fails with ErrMismatch if the elements do not lie without gaps.

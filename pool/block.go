@@ -22,8 +22,7 @@ func (p *Pool) AllocBlock(n int) (Block, error) {
 		return Block{}, fmt.Errorf("allocate block: %w: %d bytes", ErrSpec, n)
 	}
 	m := meta{dt: dtype.Uint8, bytes: uint64(n), ndim: 1}
-	m.dims[0] = n
-	i, err := p.take(uint64(n), &m)
+	i, err := p.take(uint64(n), &m, []int{n})
 	if err != nil {
 		return Block{}, err
 	}
@@ -35,7 +34,7 @@ func (b Block) Bytes() []byte {
 	p, i := b.pool, int(b.desc)
 	e := layout.Extent(p.desc(i).Extent.Load())
 	n := p.desc(i).Bytes.Load()
-	if !e.Valid(p.arena.Geo.Pages()) || n > e.Size() {
+	if !e.Valid(p.pages) || n > e.Size() {
 		panic(p.corrupt(i, "extent", uint64(e), n).Error())
 	}
 	return p.arena.Data(e.Offset(), n)
@@ -52,7 +51,8 @@ func (b Block) SendTo(to ProcessID) (handle.Transfer, error) { return b.pool.sen
 
 // AdoptBlock takes a transfer as raw bytes: see Pool.Adopt.
 func (p *Pool) AdoptBlock(t handle.Transfer) (Block, error) {
-	i, _, err := p.adopt(t)
+	var buf shapeBuf
+	i, _, _, err := p.adopt(t, &buf)
 	if err != nil {
 		return Block{}, err
 	}

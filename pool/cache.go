@@ -18,6 +18,7 @@ import (
 type cache struct {
 	head  [layout.NumBins]uint32
 	count [layout.NumBins]uint32
+	over  uint64 // bins whose list was longer than it should be
 }
 
 // link is a descriptor's place in a list, and what its extent was when it was last looked at. Local; guarded by the
@@ -29,20 +30,18 @@ type link struct {
 	listed bool          // in some list; the entry of a stolen block stays until it is popped
 }
 
-// binOfBlock returns the bin of a block of this process: LargeBin, whose blocks go back to the allocator, if the extent
-// is a scribble. Precondition: the stripe of descriptor i is held.
-func (p *Pool) binOfBlock(i int) int {
-	l, e := &p.links[i], layout.Extent(p.desc(i).Extent.Load())
+// binOf returns the bin of a block with that extent: LargeBin, whose blocks go back to the allocator, if the extent is a
+// scribble. Precondition: the stripe of the block is held.
+func (l *link) binOf(e layout.Extent, pages int) int {
 	if e != l.extent {
-		p.learnExtent(i, e)
+		l.learn(e, pages)
 	}
 	return int(l.bin)
 }
 
-func (p *Pool) learnExtent(i int, e layout.Extent) {
-	l := &p.links[i]
+func (l *link) learn(e layout.Extent, pages int) {
 	l.extent, l.bin = 0, layout.LargeBin
-	if e.Valid(p.arena.Geo.Pages()) {
+	if e.Valid(pages) {
 		l.extent, l.bin = e, uint8(e.Bin())
 	}
 }
@@ -50,18 +49,20 @@ func (p *Pool) learnExtent(i int, e layout.Extent) {
 // push puts a block at the head of its list. A block that was stolen and came back may still be listed; that entry will do.
 // Precondition: the stripe of descriptor i is held.
 func (p *Pool) push(i, bin int) {
-	if p.links[i].listed {
+	l := p.links.At(i)
+	if l.listed {
 		return
 	}
 	s := refcount.StripeOf(i)
 	c := &p.caches[s]
-	p.links[i].next, p.links[i].listed = c.head[bin], true
+	l.next, l.listed = c.head[bin], true
 	c.head[bin] = uint32(i) + 1
 	if c.count[bin]++; c.count[bin] == 1 {
 		p.avail[bin].Or(1 << s)
 	}
-	if c.count[bin] > cacheLimit(bin) && !p.full.Load() {
-		p.full.Store(true)
+	if c.count[bin] > cacheLimit[bin] && c.over&(1<<bin) == 0 {
+		c.over |= 1 << bin
+		p.over.Or(1 << s)
 	}
 }
 
@@ -72,8 +73,8 @@ func (p *Pool) pop(s, bin int) (i int, ok bool) {
 		return 0, false
 	}
 	i = int(c.head[bin]) - 1
-	c.head[bin] = p.links[i].next
-	p.links[i].listed = false
+	l := p.links.At(i)
+	c.head[bin], l.listed = l.next, false
 	if c.count[bin]--; c.count[bin] == 0 {
 		p.avail[bin].And(^uint32(1 << s))
 	}
@@ -90,27 +91,32 @@ func (p *Pool) takeLocked(s, bin int) (int, bool) {
 		if _, won := p.refs.TakeCached(i); !won {
 			continue // stolen
 		}
-		if p.binOfBlock(i) == bin && !layout.Gen(p.desc(i).Gen.Load()).Exhausted() {
+		if d := p.desc(i); p.usable(i, d) == bin {
 			return i, true
 		}
 		p.parkLocked(i)
 	}
 }
 
-// parkLocked makes a block of this process CACHED: under its real bin, or, if its generations are used up, with the
-// large ones, which go back to the allocator at the next occasion. Precondition: the stripe of i is held.
+// usable returns the bin that a block of this process can be allocated from: LargeBin, from where it goes back to the
+// allocator, if its extent is a scribble or its generations are used up. Precondition: the stripe of i is held.
+func (p *Pool) usable(i int, d *layout.Desc) int {
+	if layout.Gen(d.Gen.Load()).Exhausted() {
+		return layout.LargeBin
+	}
+	return p.links.At(i).binOf(layout.Extent(d.Extent.Load()), p.pages)
+}
+
+// parkLocked makes a block of this process CACHED, under the bin that it can be allocated from.
+// Precondition: the stripe of i is held.
 func (p *Pool) parkLocked(i int) {
 	p.refs.Own(i, layout.Cached)
-	bin := p.binOfBlock(i)
-	if layout.Gen(p.desc(i).Gen.Load()).Exhausted() {
-		bin = layout.LargeBin
-	}
-	p.push(i, bin)
+	p.push(i, p.usable(i, p.desc(i)))
 }
 
 // takeFast allocates from the cache: without the segment lock, a system call or the heap. It reports false if the cache
 // has no block of this bin.
-func (p *Pool) takeFast(bin int, m *meta) (int, bool) {
+func (p *Pool) takeFast(bin int, m *meta, shape []int) (int, bool) {
 	for mask := p.avail[bin].Load(); mask != 0; mask &= mask - 1 {
 		s := bits.TrailingZeros32(mask)
 		st := p.refs.Stripe(s)
@@ -125,7 +131,7 @@ func (p *Pool) takeFast(bin int, m *meta) (int, bool) {
 		}
 		i, ok := p.takeLocked(s, bin)
 		if ok {
-			p.write(i, m)
+			p.write(i, m, shape)
 			p.refs.PublishLocked(i)
 			st.Live++
 		}
@@ -167,13 +173,13 @@ func batch(bin int) int {
 	return int(max(1, min(32, 256<<10/binSize(bin))))
 }
 
-// cacheLimit is how many blocks of a bin a stripe may keep.
-func cacheLimit(bin int) uint32 {
-	if bin == layout.LargeBin {
-		return 0
+// cacheLimit is how many blocks of each bin a stripe may keep: two batches, and none of the large ones.
+var cacheLimit = func() (limit [layout.NumBins]uint32) {
+	for bin := range layout.LargeBin {
+		limit[bin] = uint32(2 * batch(bin))
 	}
-	return uint32(2 * batch(bin))
-}
+	return limit
+}()
 
 // binSize returns the bytes of a block of a bin.
 func binSize(bin int) uint64 {

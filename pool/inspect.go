@@ -50,18 +50,23 @@ func (p *Pool) Stats() (Stats, error) {
 		return Stats{}, err
 	}
 	defer p.leave()
+	if err := p.lock(); err != nil {
+		return Stats{}, err
+	}
+	free, largest := p.alloc.FreePages()
+	p.unlock()
+	return p.stats(free, largest), nil
+}
+
+// stats returns a summary, given the free pages and the longest run of them.
+func (p *Pool) stats(free, largest int) Stats {
 	c, g := p.arena.Ctl, &p.arena.Geo
 	s := Stats{Capacity: g.Capacity, Tables: g.FileSize - g.Capacity, ArrayLimit: g.Arrays, SlotLimit: g.Processes,
 		TicketLimit: g.Tickets, Takeovers: c.Takeovers.Load(), Sweeps: c.Sweeps.Load(), Expired: c.Expired.Load(),
 		Stolen: c.Stolen.Load(), Lost: c.Lost.Load(), Trimmed: c.Trimmed.Load()}
-	if err := p.lock(); err != nil {
-		return s, err
-	}
-	free, largest := p.alloc.FreePages()
-	p.unlock()
 	s.Free, s.Largest = uint64(free)*layout.PageSize, uint64(largest)*layout.PageSize
 	for k := range g.Chunks() {
-		if p.arena.IsCommitted(k) {
+		if p.arena.Has(layout.FlagReserved) || p.arena.IsCommitted(k) {
 			s.Committed += min(layout.ChunkSize, g.Capacity-uint64(k)*layout.ChunkSize)
 		}
 	}
@@ -76,7 +81,7 @@ func (p *Pool) Stats() (Stats, error) {
 			s.Transfers++
 		}
 	}
-	return s, nil
+	return s
 }
 
 func (p *Pool) countBlocks(s *Stats) {
@@ -134,9 +139,9 @@ func (p *Pool) arrayInfo(i int) (ArrayInfo, bool) {
 		if k := before.Kind(); k != layout.Live && k != layout.Private {
 			return ArrayInfo{}, false
 		}
-		var m meta
-		err := p.read(i, &m)
-		info := p.info(i, before, &m)
+		var buf shapeBuf
+		m, shape, err := p.read(i, &buf)
+		info := p.info(i, before, &m, shape)
 		if p.state(i) == before && err == nil {
 			return info, true
 		}
@@ -144,9 +149,9 @@ func (p *Pool) arrayInfo(i int) (ArrayInfo, bool) {
 	return ArrayInfo{}, false
 }
 
-func (p *Pool) info(i int, s layout.State, m *meta) ArrayInfo {
+func (p *Pool) info(i int, s layout.State, m *meta, shape []int) ArrayInfo {
 	e, _ := p.extent(i)
-	info := ArrayInfo{Handle: p.handleOf(i), DType: m.dt, Shape: slices.Clone(m.shape()), Fortran: m.fortran(), Bytes: m.bytes,
+	info := ArrayInfo{Handle: p.handleOf(i), DType: m.dt, Shape: slices.Clone(shape), Fortran: m.fortran(), Bytes: m.bytes,
 		Extent: e.Size(), Offset: e.Offset() + m.header, Sealed: s.Sealed(), Hashed: m.flags&layout.DescHashed != 0,
 		Private: s.Kind() == layout.Private, InTransit: int(p.desc(i).Tickets.Load()),
 		Named: p.refs.Holds(i, layout.Named), Holders: []int{}}

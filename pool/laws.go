@@ -19,14 +19,14 @@ type Law struct {
 // Laws are all laws of the format.
 var Laws = []Law{
 	{"superblock", "magic, version, byte order, fingerprint, checksum, limits, region directory and file size are those of this format", false},
-	{"lock", "the lock word is zero or names a slot that is in use", false},
+	{"lock", "the lock word is zero or names a process that is attached", false},
 	{"descriptors", "the number of descriptors that have memory is within the table, in whole steps", false},
 	{"slot", "every bit of a slot's word has a meaning", false},
 	{"committed", "what is cached or allocated has memory behind it", false},
 	{"committed-end", "no chunk behind the end is recorded as having memory", false},
 	{"state", "every bit of a state word has a meaning", false},
 	{"owner", "the owner of a block is a slot in use", false},
-	{"generation", "a block in use has a generation; a retired one, and only such, has used up all of them", false},
+	{"generation", "a block in use has a generation; a retired one, and only such, has come back to its first", false},
 	{"extent", "the extent of a block in use lies within the data region", false},
 	{"overlap", "no byte belongs to two blocks, and a slab has blocks of one class", false},
 	{"metadata", "dtype, shape, strides, header and bytes of an array agree and fit the extent", false},
@@ -54,11 +54,8 @@ var Laws = []Law{
 
 // control checks the control words.
 func (c *checker) control() {
-	if w := layout.LockWord(c.a.Ctl.Lock.Load()); w != 0 {
-		slot := w.Owner()
-		if slot < 0 || slot >= len(c.a.Slots) || !w.Names(layout.SlotWord(c.a.Slots[slot].Word.Load()).Incarnation()) && !c.image {
-			c.fault("lock", "control", "0 or a slot in use", fmt.Sprintf("%#x", uint32(w)))
-		}
+	if w := layout.LockWord(c.a.Ctl.Lock.Load()); w != 0 && !c.lockNames(w) {
+		c.fault("lock", "control", "0 or a process that is attached", fmt.Sprintf("%#x", uint32(w)))
 	}
 	const step = layout.TableStep / int(layout.DescSize)
 	if n := int(c.a.Ctl.Descs.Load()); n > len(c.a.Descs) || n%step != 0 && n != len(c.a.Descs) {
@@ -68,6 +65,16 @@ func (c *checker) control() {
 	for _, gap := range controlGaps {
 		c.zeroBytes(start+gap[0], start+gap[1])
 	}
+}
+
+// lockNames tells whether the lock word names an attached process; in a live segment, whose lock is held now, this one.
+func (c *checker) lockNames(w layout.LockWord) bool {
+	slot := w.Owner()
+	if slot < 0 || slot >= len(c.a.Slots) {
+		return false
+	}
+	id, used := c.a.Ident(slot)
+	return used && w.Names(id.Incarnation()) && (c.image || id == c.a.Self())
 }
 
 // controlGaps are the bytes of the control page between its fields.
@@ -233,7 +240,7 @@ func (c *checker) blockOnce(i int, s layout.State) {
 			c.fault("owner", place, "a slot in use", slot)
 		}
 	}
-	c.generation(place, s, layout.Gen(d.Gen.Load()))
+	c.generation(i, place, s, layout.Gen(d.Gen.Load()))
 	c.holders(place, d, s)
 	if k := s.Kind(); k == layout.Live || k == layout.Private || k == layout.Cached {
 		c.backed(i, place)
@@ -249,9 +256,10 @@ func (c *checker) inUse(slot int) bool {
 	return used
 }
 
-func (c *checker) generation(place string, s layout.State, g layout.Gen) {
+func (c *checker) generation(i int, place string, s layout.State, g layout.Gen) {
 	kind := s.Kind()
 	ok := g.Valid() && (g.Number() != 0 || g == 0 && kind == layout.Free)
+	ok = ok && (!g.Exhausted() || g.Number() == layout.FirstGen(c.a.Super.Segment, uint32(i)))
 	switch kind {
 	case layout.Retired:
 		ok = ok && g.Exhausted()
@@ -308,8 +316,9 @@ func (c *checker) array(i int, place string, s layout.State) {
 	if _, ok := c.pool.extent(i); !ok {
 		return // said already
 	}
-	var m meta
-	if err := c.pool.read(i, &m); err != nil {
+	var buf shapeBuf
+	m, _, err := c.pool.read(i, &buf)
+	if err != nil {
 		c.fault("metadata", place, "an array", err)
 		return
 	}

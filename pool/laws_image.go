@@ -1,8 +1,10 @@
 package pool
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -36,12 +38,17 @@ func (c *checker) unused() {
 	}
 }
 
+// zeroBytes tells the first byte of a range of the file that is not zero.
 func (c *checker) zeroBytes(from, to uint64) {
-	for off, b := range c.a.Image()[from:to] {
-		if b != 0 {
-			c.fault("reserved", fmt.Sprintf("byte %d of the file", from+uint64(off)), 0, b)
+	var zero [layout.PageSize]byte
+	for b := c.a.Image()[from:to]; len(b) > 0; {
+		n := min(len(b), len(zero))
+		if !bytes.Equal(b[:n], zero[:n]) {
+			off := slices.IndexFunc(b[:n], func(x byte) bool { return x != 0 })
+			c.fault("reserved", fmt.Sprintf("byte %d of the file", to-uint64(len(b)-off)), 0, b[off])
 			return
 		}
+		b = b[n:]
 	}
 }
 

@@ -65,6 +65,8 @@ func open(name string, o Options, replace bool) (*Pool, error) {
 		return nil, fmt.Errorf("pool: %w", err)
 	}
 	p := newPool(a, alloc.New(a))
+	p.observer = o.Observer
+	p.keep = p.observer && p.alone()
 	if err := p.clean(dirty); err != nil {
 		a.Close()
 		return nil, fmt.Errorf("pool: %w", err)
@@ -92,8 +94,18 @@ func format(a *arena.Arena) error {
 	return nil
 }
 
+// alone tells whether no other living process is attached.
+func (p *Pool) alone() bool {
+	for slot := range p.arena.Slots {
+		if id, used := p.arena.Ident(slot); used && id != p.arena.Self() && p.arena.Alive(id) {
+			return false
+		}
+	}
+	return true
+}
+
 // clean brings a segment in order at attach: the slot that this process took over from a dead one, deadlines of another
-// boot, and other dead processes.
+// boot, and, but for an observer, other dead processes.
 func (p *Pool) clean(dirty bool) error {
 	if dirty {
 		if err := p.sweepSlot(p.arena.Self().Slot()); err != nil {
@@ -105,6 +117,9 @@ func (p *Pool) clean(dirty bool) error {
 		if err := p.restamp(); err != nil {
 			return err
 		}
+	}
+	if p.observer {
+		return nil
 	}
 	_, err := p.sweepDead()
 	return err

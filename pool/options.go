@@ -47,6 +47,7 @@ type Options struct {
 	Prefault  bool     // map all committed memory now, so that no later access faults
 
 	Watch     time.Duration // sweep dead processes in the background at this interval; 0: only when there is a reason
+	Observer  bool          // look on: attaching sweeps nobody, and leaving removes no pool that had nobody attached before
 	TrackLost bool          // report arrays that the garbage collector finds unreleased: see Pool.Lost
 }
 

@@ -39,6 +39,7 @@ import (
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
 	"github.com/ndpool/ndpool/handle"
+	"github.com/ndpool/ndpool/internal/lazy"
 	"github.com/ndpool/ndpool/refcount"
 )
 
@@ -46,24 +47,28 @@ import (
 type Pool struct {
 	arena    *arena.Arena
 	alloc    *alloc.Allocator // guarded by the segment lock
+	pages    int              // of the data region
 	refs     *refcount.Table
 	segment  handle.Segment
 	lockWait time.Duration
 	grace    time.Duration
 
 	caches [refcount.Stripes]cache       // each guarded by the stripe of its number
-	links  []link                        // by descriptor
+	links  lazy.Table[link]              // by descriptor
 	avail  [layout.NumBins]atomic.Uint32 // by bin: stripes whose cache has a block
-	full   atomic.Bool                   // a cache list is longer than it should be, or blocks are pending
+	over   atomic.Uint32                 // stripes whose cache has too much of something
 
-	pending struct {
+	pending struct { // blocks that wait for the lock
 		sync.Mutex
-		blocks []int // BUSY, to be freed when the lock can be had
+		blocks []int // BUSY
 	}
 
 	verbs    sync.RWMutex // held shared inside every verb but the fast ones, exclusively by Close
 	closed   atomic.Bool  // set under verbs and all stripes
 	finished atomic.Bool
+	observer bool // see Options.Observer
+	keep     bool // this attachment's leaving does not remove the pool: an observer's, who found nobody there
+	removed  bool // this attachment's leaving removed the pool; set before Close returns
 
 	lastSweep atomic.Int64 // nanoseconds, CLOCK_BOOTTIME
 	lost      *lostArrays  // nil unless asked for
@@ -72,9 +77,9 @@ type Pool struct {
 
 // newPool makes the pool of an arena that has a slot.
 func newPool(a *arena.Arena, al *alloc.Allocator) *Pool {
-	return &Pool{arena: a, alloc: al, refs: refcount.New(a), segment: a.Super.Segment,
+	return &Pool{arena: a, alloc: al, pages: a.Geo.Pages(), refs: refcount.New(a), segment: a.Super.Segment,
 		lockWait: time.Duration(a.Super.LockWait), grace: time.Duration(a.Super.Grace),
-		links: make([]link, len(a.Descs))}
+		links: lazy.New[link](len(a.Descs))}
 }
 
 // Segment returns the id of the segment: random, made at creation.
@@ -118,7 +123,7 @@ func (p *Pool) desc(i int) *layout.Desc { return &p.arena.Descs[i] }
 // extent returns a block's extent, and whether it lies within the data region.
 func (p *Pool) extent(i int) (layout.Extent, bool) {
 	e := layout.Extent(p.desc(i).Extent.Load())
-	return e, e.Valid(p.arena.Geo.Pages())
+	return e, e.Valid(p.pages)
 }
 
 // state returns a block's state word.

@@ -17,8 +17,9 @@ const sweepBatch = 1024
 
 // Reaped tells what a reap found.
 type Reaped struct {
-	Processes int // dead processes swept
-	Expired   int // transfers that nobody adopted in time
+	Processes int  // dead processes swept
+	Expired   int  // transfers that nobody adopted in time
+	Removed   bool // the pool, since nobody was left to keep it; set by Reap with a name only
 }
 
 // Reap sweeps dead processes and expired transfers now. Blocks that nobody holds any more are free afterwards.
@@ -256,14 +257,22 @@ func (p *Pool) finish() {
 	if err := p.sweepSlot(p.arena.Self().Slot()); err != nil {
 		// A stopped process keeps the lock. Ours is dropped as death would; others sweep what we leave.
 		p.arena.Close()
+		p.free()
 		return
 	}
 	p.arena.Leave(func() {
-		if !p.arena.Has(layout.FlagPersistent) && !transfersWait(p.arena) {
-			_ = p.arena.Unlink()
+		if !p.keep && !p.arena.Has(layout.FlagPersistent) && !transfersWait(p.arena) {
+			p.removed = p.arena.Unlink() == nil
 		}
 	})
 	p.arena.Close()
+	p.free()
+}
+
+// free gives the private tables back.
+func (p *Pool) free() {
+	p.refs.Free()
+	p.links.Free()
 }
 
 // watch sweeps in the background until Close.

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"math/bits"
 
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
@@ -9,19 +10,19 @@ import (
 )
 
 // take returns a new block of at least size bytes with its metadata written, PRIVATE, with one reference.
-func (p *Pool) take(size uint64, m *meta) (int, error) {
+func (p *Pool) take(size uint64, m *meta, shape []int) (int, error) {
 	bin := binOf(size)
 	if bin != layout.LargeBin {
-		if i, ok := p.takeFast(bin, m); ok {
+		if i, ok := p.takeFast(bin, m, shape); ok {
 			return i, nil
 		}
 	}
-	return p.takeSlow(size, bin, m)
+	return p.takeSlow(size, bin, m, shape)
 }
 
 // takeSlow takes blocks from the allocator; when there are none, it makes room once by what others have cached, and once
 // by what dead processes have left.
-func (p *Pool) takeSlow(size uint64, bin int, m *meta) (int, error) {
+func (p *Pool) takeSlow(size uint64, bin int, m *meta, shape []int) (int, error) {
 	if err := p.enter(); err != nil {
 		return 0, err
 	}
@@ -41,7 +42,7 @@ func (p *Pool) takeSlow(size uint64, bin int, m *meta) (int, error) {
 		return 0, p.explain(err, size)
 	}
 	st := p.refs.Lock(i)
-	p.write(i, m)
+	p.write(i, m, shape)
 	p.refs.PublishLocked(i)
 	st.Live++
 	st.Unlock()
@@ -168,7 +169,6 @@ func (p *Pool) giveBack(blocks []int) {
 	p.pending.Lock()
 	p.pending.blocks = append(p.pending.blocks, blocks...)
 	p.pending.Unlock()
-	p.full.Store(true)
 	if p.lock() == nil {
 		p.flushLocked()
 		p.unlock()
@@ -195,8 +195,8 @@ func (p *Pool) growDescs() error {
 
 // flushLocked returns what the cache has too much of to the allocator, up to a bound: the lock is held anyway.
 func (p *Pool) flushLocked() {
-	if !p.full.Swap(false) {
-		return
+	if p.over.Load() != 0 {
+		p.trimCachesLocked()
 	}
 	p.pending.Lock()
 	for _, i := range p.pending.blocks {
@@ -204,30 +204,46 @@ func (p *Pool) flushLocked() {
 	}
 	p.pending.blocks = p.pending.blocks[:0]
 	p.pending.Unlock()
+}
+
+// trimCachesLocked frees blocks of lists that are too long until half of what they may have is left.
+func (p *Pool) trimCachesLocked() {
 	var got [64]int
 	n := 0
-	for s := range p.caches {
+	for mask := p.over.Swap(0); mask != 0; mask &= mask - 1 {
+		s := bits.TrailingZeros32(mask)
 		st := p.refs.Stripe(s)
 		st.Lock()
-		for bin := range layout.NumBins {
-			keep := cacheLimit(bin) / 2
-			for p.caches[s].count[bin] > keep && n < len(got) {
-				if i, ok := p.pop(s, bin); ok {
-					if _, won := p.refs.TakeCached(i); won {
-						got[n] = i
-						n++
-					}
-				}
-			}
+		n += p.shorten(s, got[n:])
+		if p.caches[s].over != 0 {
+			p.over.Or(1 << s) // got is full; the rest has time
 		}
 		st.Unlock()
-	}
-	if n == len(got) {
-		p.full.Store(true) // there may be more
 	}
 	for _, i := range got[:n] {
 		p.endLocked(i)
 	}
+}
+
+// shorten takes blocks out of the long lists of stripe s, as many as got has room for. Precondition: stripe s is held.
+func (p *Pool) shorten(s int, got []int) (n int) {
+	c := &p.caches[s]
+	for mask := c.over; mask != 0; mask &= mask - 1 {
+		bin := bits.TrailingZeros64(mask)
+		for c.count[bin] > cacheLimit[bin]/2 {
+			if n == len(got) {
+				return n
+			}
+			if i, ok := p.pop(s, bin); ok {
+				if _, won := p.refs.TakeCached(i); won {
+					got[n] = i
+					n++
+				}
+			}
+		}
+		c.over &^= 1 << bin
+	}
+	return n
 }
 
 // reclaim returns everything that anybody has cached to the allocator. Memory behind it that is not needed goes back to

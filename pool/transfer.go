@@ -95,54 +95,55 @@ func (p *Pool) freeTicketLocked() (int, bool) {
 //
 // It fails with ErrSpent, ErrExpired, ErrRecalled, ErrNotReceiver, ErrForged or ErrForeignHandle, each for its own reason; nothing changes then.
 func (p *Pool) Adopt(t handle.Transfer, ro ...ReadOnly) (*Array, error) {
-	i, m, err := p.adopt(t)
+	var buf shapeBuf
+	i, m, shape, err := p.adopt(t, &buf)
 	if err != nil {
 		return nil, err
 	}
-	return p.newArray(i, &m, wantReadOnly(ro))
+	return p.newArray(i, &m, shape, wantReadOnly(ro))
 }
 
 func wantReadOnly(ro []ReadOnly) bool { return len(ro) > 0 && bool(ro[0]) }
 
 // adopt reads the array's metadata first, without the lock: if the ticket turns out good, the block was alive in that
 // generation all the while, and what was read was whole.
-func (p *Pool) adopt(t handle.Transfer) (i int, m meta, err error) {
+func (p *Pool) adopt(t handle.Transfer, buf *shapeBuf) (i int, m meta, shape []int, err error) {
 	if err := p.enter(); err != nil {
-		return 0, m, err
+		return 0, m, nil, err
 	}
 	defer p.leave()
 	if i, err = p.resolve(t.Handle); err != nil {
-		return 0, m, err
+		return 0, m, nil, err
 	}
 	n := int(t.Ticket.Index())
 	if n >= len(p.arena.Tickets) {
-		return 0, m, &refcount.TicketError{Ticket: n, Nonce: t.Ticket.Nonce(), Err: ErrForged}
+		return 0, m, nil, &refcount.TicketError{Ticket: n, Nonce: t.Ticket.Nonce(), Err: ErrForged}
 	}
-	bad := p.read(i, &m)
+	m, shape, bad := p.read(i, buf)
 	if err := p.lock(); err != nil {
-		return 0, m, err
+		return 0, m, nil, err
 	}
 	defer p.unlock()
 	p.flushLocked()
 	if err := p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle)); err != nil {
-		return 0, m, err
+		return 0, m, nil, err
 	}
 	if bad != nil {
-		return 0, m, bad
+		return 0, m, nil, bad
 	}
 	if p.expiredAt(n, uint64(arena.BootTime())) {
 		p.expireLocked(n)
-		return 0, m, p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle))
+		return 0, m, nil, p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle))
 	}
 	freed, err := p.refs.Adopt(n, i, t.Handle.Generation())
 	if err != nil {
-		return 0, m, err
+		return 0, m, nil, err
 	}
 	p.alloc.Tickets.Add(n)
 	if freed {
 		p.endLocked(i) // cannot be: this process holds it
 	}
-	return i, m, nil
+	return i, m, shape, nil
 }
 
 // Retain adds a reference to the array of a bare handle, while somebody holds it. It can be done any number of times.
@@ -159,12 +160,13 @@ func (p *Pool) Retain(h handle.Handle, ro ...ReadOnly) (*Array, error) {
 	if err := p.retain(i, h.Generation()); err != nil {
 		return nil, fmt.Errorf("handle %v: %w", h, err)
 	}
-	var m meta
-	if err := p.read(i, &m); err != nil {
+	var buf shapeBuf
+	m, shape, err := p.read(i, &buf)
+	if err != nil {
 		p.drop(i)
 		return nil, err
 	}
-	return p.newArray(i, &m, wantReadOnly(ro))
+	return p.newArray(i, &m, shape, wantReadOnly(ro))
 }
 
 // retain adds a reference to a block; a failed attempt may have been the last to hold it.

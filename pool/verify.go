@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
@@ -56,13 +57,12 @@ func (p *Pool) Verify(o VerifyOptions) (Report, error) {
 	p.lockStripes()
 	defer p.unlockStripes()
 	c.report.Indexes = true
-	c.report.Quiet = true
-	for slot := range p.arena.Slots {
-		if id, used := p.arena.Ident(slot); used && id != p.arena.Self() {
-			c.report.Quiet = false
-		}
-	}
+	attached := c.slotWords()
+	c.report.Quiet = c.quiet()
 	c.check()
+	if c.report.Quiet && !slices.Equal(attached, c.slotWords()) {
+		c.forgetRest() // somebody came meanwhile; to retain an array he needs no lock
+	}
 	return c.report, nil
 }
 
@@ -76,17 +76,44 @@ func VerifyImage(path string, o VerifyOptions) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("pool: verify: %w", err)
 	}
+	return checkImage(a, o), nil
+}
+
+// checkImage checks an arena that is laid over a copy.
+func checkImage(a *arena.Arena, o VerifyOptions) Report {
 	c := newChecker(a, o)
 	c.image = true
 	c.report.Indexes = a.Ctl.Lock.Load() == 0
-	c.report.Quiet = true
-	for slot := range a.Slots {
-		if _, used := a.Ident(slot); used {
-			c.report.Quiet = false
+	c.report.Quiet = c.quiet()
+	c.check()
+	return c.report
+}
+
+// quiet tells whether no process is attached but this one.
+func (c *checker) quiet() bool {
+	for slot := range c.a.Slots {
+		if id, used := c.a.Ident(slot); used && id != c.a.Self() {
+			return false
 		}
 	}
-	c.check()
-	return c.report, nil
+	return true
+}
+
+// slotWords returns the words of the process table.
+func (c *checker) slotWords() []uint64 {
+	words := make([]uint64, len(c.a.Slots))
+	for i := range words {
+		words[i] = c.a.Slots[i].Word.Load()
+	}
+	return words
+}
+
+// forgetRest takes back what was found by the laws of a pool at rest: it was not at rest.
+func (c *checker) forgetRest() {
+	c.report.Quiet = false
+	c.report.Faults = slices.DeleteFunc(c.report.Faults, func(f Fault) bool {
+		return slices.ContainsFunc(Laws, func(l Law) bool { return l.Rest && l.Name == f.Law })
+	})
 }
 
 // checker walks a segment. Local. It reads each word once into a local, and decides on that.
@@ -104,7 +131,7 @@ type checker struct {
 }
 
 func newChecker(a *arena.Arena, o VerifyOptions) *checker {
-	return &checker{pool: &Pool{arena: a}, a: a, want: alloc.NewShadow(&a.Geo), tickets: make([]uint32, len(a.Descs)),
+	return &checker{pool: &Pool{arena: a, pages: a.Geo.Pages()}, a: a, want: alloc.NewShadow(&a.Geo), tickets: make([]uint32, len(a.Descs)),
 		pages: make([]uint32, a.Geo.Pages()), slabs: map[int]uint32{}, blocks: map[layout.Extent]int{}, content: o.Content}
 }
 

@@ -106,8 +106,8 @@ func (a *Array) Reshape(shape ...int) (*Array, error) {
 	if n != a.Len() || !a.isOrder(false) {
 		return nil, &MismatchError{What: "shape", Got: slices.Clone(shape), Want: fmt.Sprintf("%d elements, of an array in C order", a.Len())}
 	}
-	v := handle.View{Offset: uint64(a.offset()), DType: a.dt, Shape: slices.Clone(shape), Strides: make([]int, len(shape))}
-	strides(shape, a.dt.Size(), false, func(k, stride int) { v.Strides[k] = stride })
+	v := handle.View{Offset: uint64(a.offset()), DType: a.dt, Shape: slices.Clone(shape),
+		Strides: stridesOf(make([]int, len(shape)), shape, a.dt.Size(), false)}
 	return a.place(&v)
 }
 
@@ -146,10 +146,13 @@ func (a *Array) Index(index ...int) int {
 		}
 		return off
 	}
-	strides(shape, a.dt.Size(), a.flags&arrayFortran != 0, func(k, stride int) {
+	stride := a.dt.Size()
+	for n := range shape {
+		k := axis(n, len(shape), a.flags&arrayFortran != 0)
 		checkIndex(k, index[k], shape[k])
 		off += index[k] * stride
-	})
+		stride *= shape[k]
+	}
 	return off
 }
 

@@ -22,6 +22,7 @@ package refcount
 import (
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/internal/lazy"
 	"github.com/ndpool/ndpool/internal/spin"
 )
 
@@ -36,7 +37,7 @@ type Table struct {
 	slot    int
 	word    int    // of the holder set that has this slot's bit
 	bit     uint64 // this slot's bit in it
-	local   []record
+	local   lazy.Table[record]
 	stripes [Stripes]Stripe
 }
 
@@ -58,8 +59,11 @@ type Stripe struct {
 func New(a *arena.Arena) *Table {
 	slot := a.Self().Slot()
 	return &Table{arena: a, descs: a.Descs, tickets: a.Tickets, slot: slot, word: slot / 64, bit: 1 << (slot % 64),
-		local: make([]record, len(a.Descs))}
+		local: lazy.New[record](len(a.Descs))}
 }
+
+// Free gives the private memory back. The table must not be used afterwards.
+func (t *Table) Free() { t.local.Free() }
 
 // StripeOf returns the number of a descriptor's stripe.
 func StripeOf(i int) int { return i / 64 % Stripes }
@@ -75,7 +79,7 @@ func (t *Table) Lock(i int) *Stripe {
 }
 
 // CountLocked returns how many references this process has to the block.
-func (t *Table) CountLocked(i int) int { return int(t.local[i].count) }
+func (t *Table) CountLocked(i int) int { return int(t.local.At(i).count) }
 
 // gen returns the descriptor's generation word.
 func (t *Table) gen(i int) layout.Gen { return layout.Gen(t.descs[i].Gen.Load()) }
@@ -93,15 +97,11 @@ func (t *Table) nextGen(i int) {
 // FirstGen returns the first generation of a descriptor, from private memory after the first time. It may be called
 // without the stripe: whoever owns the block, or holds the segment lock over a FREE one, is alone with its record.
 func (t *Table) FirstGen(i int) uint32 {
-	if f := t.local[i].first; f != 0 {
-		return f
+	r := t.local.At(i)
+	if r.first == 0 {
+		r.first = layout.FirstGen(t.arena.Super.Segment, uint32(i))
 	}
-	return t.learnFirst(i)
-}
-
-func (t *Table) learnFirst(i int) uint32 {
-	t.local[i].first = layout.FirstGen(t.arena.Super.Segment, uint32(i))
-	return t.local[i].first
+	return r.first
 }
 
 // Begin gives a descriptor that was never used its first generation. Precondition: the descriptor is FREE, and the
@@ -141,17 +141,17 @@ func (t *Table) TakeCached(i int) (owner int, ok bool) {
 // which the sweep frees.
 func (t *Table) PublishLocked(i int) {
 	t.Own(i, layout.Private)
-	r := &t.local[i]
+	r := t.local.At(i)
 	r.count, r.held = 1, false
 }
 
 // AddLocked counts one more reference of this process. Precondition: it has one already.
-func (t *Table) AddLocked(i int) { t.local[i].count++ }
+func (t *Table) AddLocked(i int) { t.local.At(i).count++ }
 
 // ShareLocked makes a PRIVATE block of this process LIVE, so that others can be given its handle.
 // Precondition: this process has a reference. The bit comes first: a death after it leaves the block PRIVATE.
 func (t *Table) ShareLocked(i int) {
-	r := &t.local[i]
+	r := t.local.At(i)
 	if r.held {
 		return
 	}
@@ -162,12 +162,12 @@ func (t *Table) ShareLocked(i int) {
 }
 
 // HeldLocked tells whether this process's bit is set on purpose: the block was shared and this process has a reference.
-func (t *Table) HeldLocked(i int) bool { return t.local[i].held }
+func (t *Table) HeldLocked(i int) bool { return t.local.At(i).held }
 
 // DropLocked ends one reference of this process. It reports true when that was the last reference of all: the block is
 // this process's now, BUSY or PRIVATE, in a new generation, and the caller gives its bytes back.
 func (t *Table) DropLocked(i int) (last bool) {
-	r := &t.local[i]
+	r := t.local.At(i)
 	if r.count--; r.count > 0 {
 		return false
 	}

@@ -47,7 +47,7 @@ func (e *StaleError) Unwrap() error {
 // which the sweep clears. A failed attempt clears the bit only if this process does not hold the block on purpose, which
 // here it does not: its count is zero.
 func (t *Table) RetainLocked(i int, gen uint32) (freed bool, err error) {
-	r := &t.local[i]
+	r := t.local.At(i)
 	if r.count > 0 {
 		if t.gen(i).Number() != gen {
 			return false, t.stale(i, gen)
@@ -83,7 +83,7 @@ func (t *Table) stale(i int, gen uint32) error {
 // holdLocked adds a reference while something else keeps the block alive: a ticket or a name that goes away only after
 // the bump.
 func (t *Table) holdLocked(i int) {
-	r := &t.local[i]
+	r := t.local.At(i)
 	if r.count++; r.held {
 		return
 	}
@@ -114,7 +114,7 @@ func (t *Table) SealLocked(i int) error {
 				return ErrHeld
 			}
 		}
-		if t.local[i].count != 1 {
+		if t.local.At(i).count != 1 {
 			return ErrHeld
 		}
 		if d.State.CAS(uint64(s), uint64(s.Seal())) {

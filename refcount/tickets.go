@@ -88,22 +88,27 @@ func (t *Table) nextNonce(n int) uint32 {
 func (t *Table) Look(n int, nonce uint32, handle uint64) error {
 	k := &t.tickets[n]
 	w := t.ticketWord(n)
-	e := &TicketError{Ticket: n, Nonce: nonce, Found: w.Nonce(), Kind: w.Kind()}
+	var err error
 	switch {
 	case nonce == 0 || int32(w.Nonce()-nonce) < 0 || w.Kind() == layout.TicketUnused:
-		e.Err = ErrForged
+		err = ErrForged
 	case w.Nonce() != nonce, w.Kind() == layout.TicketSpent:
-		e.Err = ErrSpent
+		err = ErrSpent
 	case w.Kind() == layout.TicketRecalled:
-		e.Err = ErrRecalled
+		err = ErrRecalled
 	case w.Kind() == layout.TicketExpired:
-		e.Err = ErrExpired
+		err = ErrExpired
 	case k.Handle.Load() != handle:
-		e.Err = ErrForged
+		err = ErrForged
 	default:
 		return nil
 	}
-	return e
+	return t.refuse(n, nonce, err)
+}
+
+func (t *Table) refuse(n int, nonce uint32, err error) error {
+	w := t.ticketWord(n)
+	return &TicketError{Ticket: n, Nonce: nonce, Found: w.Nonce(), Kind: w.Kind(), Err: err}
 }
 
 // Adopt adds a reference of this process to block i, which ticket n carries, and spends the ticket. It reports freed as
@@ -113,8 +118,7 @@ func (t *Table) Look(n int, nonce uint32, handle uint64) error {
 // and an open ticket that somebody may still adopt.
 func (t *Table) Adopt(n, i int, gen uint32) (freed bool, err error) {
 	if r := layout.Ident(t.tickets[n].Receiver.Load()); r != 0 && r != t.arena.Self() {
-		w := t.ticketWord(n)
-		return false, &TicketError{Ticket: n, Nonce: w.Nonce(), Found: w.Nonce(), Kind: w.Kind(), Err: ErrNotReceiver}
+		return false, t.refuse(n, t.ticketWord(n).Nonce(), ErrNotReceiver)
 	}
 	if t.state(i).Kind() != layout.Live || t.gen(i).Number() != gen {
 		return false, t.stale(i, gen)
@@ -129,8 +133,7 @@ func (t *Table) Adopt(n, i int, gen uint32) (freed bool, err error) {
 // Recall takes ticket n back. It reports freed as DropLocked does. Preconditions: as for Adopt.
 func (t *Table) Recall(n, i int) (freed bool, err error) {
 	if layout.Ident(t.tickets[n].Sender.Load()) != t.arena.Self() {
-		w := t.ticketWord(n)
-		return false, &TicketError{Ticket: n, Nonce: w.Nonce(), Found: w.Nonce(), Kind: w.Kind(), Err: ErrNotSender}
+		return false, t.refuse(n, t.ticketWord(n).Nonce(), ErrNotSender)
 	}
 	return t.closeTicket(n, i, layout.TicketRecalled), nil
 }

@@ -181,15 +181,20 @@ type Desc struct {
 	Tickets shm.U32    // derived: open tickets of this block; guarded by the lock
 	Header  shm.U32    // bytes of the extent before the users' bytes, a multiple of Granule
 
-	DType    shm.U64    // code of the element type
-	Bytes    shm.U64    // users' bytes
-	NDim     shm.U32    // dimensions
-	Flags    shm.U32    // DescFlag*
-	Hash     shm.U64    `free:"not read unless DescHashed; then only a check of the content notices"` // truth: xxhash of the users' bytes
-	Reserved [4]shm.U64 // zero
+	DType shm.U64 // code of the element type
+	Bytes shm.U64 // users' bytes
+	NDim  shm.U32 // dimensions
+	Flags shm.U32 // DescFlag*
+	Hash  shm.U64 `free:"not read unless DescHashed; then only a check of the content notices"` // truth: xxhash of the users' bytes
 
-	Shape   [InlineDims]shm.U64 `free:"not read beyond NDim, nor if Header is not 0"` // truth: elements
-	Strides [InlineDims]shm.U64 `free:"not read beyond NDim, nor if Header is not 0"` // truth: bytes
+	Dims     [InlineDims]Dim // truth: shape and strides; the first two lie in the same cache line as the type
+	Reserved [4]shm.U64      // zero
+}
+
+// Dim is one dimension of an array. Shared, truth; it changes as the descriptor does that it is part of.
+type Dim struct {
+	Len    shm.U64 `free:"not read beyond NDim, nor if Header is not 0"` // truth: elements
+	Stride shm.U64 `free:"not read beyond NDim, nor if Header is not 0"` // truth: bytes
 }
 
 // Flags of a descriptor.

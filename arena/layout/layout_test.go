@@ -14,6 +14,7 @@ var sizes = map[reflect.Type]uintptr{
 	reflect.TypeFor[layout.Superblock](): 4096,
 	reflect.TypeFor[layout.Control]():    4096,
 	reflect.TypeFor[layout.Slot]():       128,
+	reflect.TypeFor[layout.Dim]():        16,
 	reflect.TypeFor[layout.Desc]():       256,
 	reflect.TypeFor[layout.Ticket]():     64,
 	reflect.TypeFor[layout.PageNode]():   16,
@@ -47,7 +48,7 @@ func TestOffsets(t *testing.T) {
 		{sb, "Segment", 32}, {sb, "FileSize", 56}, {sb, "Regions", 112}, {sb, "Reserved", 496},
 		{c, "Lock", 0}, {c, "SpaceSeq", 64}, {c, "Descs", 128}, {c, "Boot", 144}, {c, "Next", 192}, {c, "Takeovers", 256}, {c, "Reserved", 320},
 		{d, "State", 0}, {d, "Gen", 8}, {d, "Extent", 16}, {d, "Holders", 24}, {d, "Tickets", 56}, {d, "Header", 60},
-		{d, "DType", 64}, {d, "Hash", 88}, {d, "Shape", 128}, {d, "Strides", 192},
+		{d, "DType", 64}, {d, "Hash", 88}, {d, "Dims", 96}, {d, "Reserved", 224},
 		{s, "Word", 0}, {s, "Pid", 8}, {s, "Comm", 32},
 		{k, "Word", 0}, {k, "Handle", 8}, {k, "Sender", 16}, {k, "Receiver", 24}, {k, "Birth", 32}, {k, "Deadline", 40},
 	} {

@@ -14,7 +14,7 @@
 static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "atomic words must be plain words");
 
 /* xxhash64 of the format's description; a segment of another one is refused */
-#define NDPOOL_FINGERPRINT UINT64_C(0x00ff25324afef62d)
+#define NDPOOL_FINGERPRINT UINT64_C(0xf15c65cc2cb4e02b)
 
 /* first eight bytes of a segment */
 #define NDPOOL_MAGIC "ndpool\032\012"
@@ -308,6 +308,15 @@ _Static_assert(offsetof(ndpool_slot, pid_ns) == 24, "offset of slot.pid_ns");
 _Static_assert(offsetof(ndpool_slot, comm) == 32, "offset of slot.comm");
 _Static_assert(offsetof(ndpool_slot, reserved) == 48, "offset of slot.reserved");
 
+/* Dim is one dimension of an array. Shared, truth; it changes as the descriptor does that it is part of. */
+typedef struct ndpool_dim {
+    _Atomic uint64_t len; /* elements */
+    _Atomic uint64_t stride; /* bytes */
+} ndpool_dim;
+_Static_assert(sizeof(ndpool_dim) == 16, "size of dim");
+_Static_assert(offsetof(ndpool_dim, len) == 0, "offset of dim.len");
+_Static_assert(offsetof(ndpool_dim, stride) == 8, "offset of dim.stride");
+
 /* Desc is a descriptor: the record of one block. Shared, truth but for Tickets. State and Holders change by the
  * rules of docs/PROTOCOL.md. The other words belong to the owner while the block is BUSY, and do not change
  * while it is LIVE or PRIVATE, but for Hash, which sealing sets. */
@@ -323,9 +332,8 @@ typedef struct ndpool_desc {
     _Atomic uint32_t ndim; /* dimensions */
     _Atomic uint32_t flags; /* DescFlag* */
     _Atomic uint64_t hash; /* xxhash of the users' bytes */
+    ndpool_dim dims[8]; /* shape and strides; the first two lie in the same cache line as the type */
     _Atomic uint64_t reserved[4]; /* zero */
-    _Atomic uint64_t shape[8]; /* elements */
-    _Atomic uint64_t strides[8]; /* bytes */
 } ndpool_desc;
 _Static_assert(sizeof(ndpool_desc) == 256, "size of desc");
 _Static_assert(offsetof(ndpool_desc, state) == 0, "offset of desc.state");
@@ -339,9 +347,8 @@ _Static_assert(offsetof(ndpool_desc, bytes) == 72, "offset of desc.bytes");
 _Static_assert(offsetof(ndpool_desc, ndim) == 80, "offset of desc.ndim");
 _Static_assert(offsetof(ndpool_desc, flags) == 84, "offset of desc.flags");
 _Static_assert(offsetof(ndpool_desc, hash) == 88, "offset of desc.hash");
-_Static_assert(offsetof(ndpool_desc, reserved) == 96, "offset of desc.reserved");
-_Static_assert(offsetof(ndpool_desc, shape) == 128, "offset of desc.shape");
-_Static_assert(offsetof(ndpool_desc, strides) == 192, "offset of desc.strides");
+_Static_assert(offsetof(ndpool_desc, dims) == 96, "offset of desc.dims");
+_Static_assert(offsetof(ndpool_desc, reserved) == 224, "offset of desc.reserved");
 
 /* Ticket is the record of one transfer in flight. Shared, truth. Changed under the lock only; Word is stored
  * last. */

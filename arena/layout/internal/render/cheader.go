@@ -106,6 +106,7 @@ var cTypes = map[reflect.Type]string{
 	reflect.TypeFor[shm.U64](): "_Atomic uint64_t", reflect.TypeFor[shm.U32](): "_Atomic uint32_t",
 	reflect.TypeFor[uint64](): "uint64_t", reflect.TypeFor[uint32](): "uint32_t", reflect.TypeFor[uint16](): "uint16_t",
 	reflect.TypeFor[uint8](): "uint8_t", reflect.TypeFor[int64](): "int64_t", reflect.TypeFor[layout.Region](): "ndpool_region",
+	reflect.TypeFor[layout.Dim](): "ndpool_dim",
 }
 
 func cType(t reflect.Type) string {

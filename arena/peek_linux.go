@@ -1,0 +1,154 @@
+package arena
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ndpool/ndpool/arena/layout"
+)
+
+// Peek copies the truth of a segment into private memory: nothing is attached, no slot is taken, nothing of the segment
+// is written, mapped or given memory, and whoever may read the file may look. The derived indexes are left zero, and the
+// lock is nobody's. Each descriptor is whole; the whole is of slightly different moments. Call Close.
+func Peek(loc Location) (a *Arena, err error) {
+	if err := CheckName(loc.Name); err != nil {
+		return nil, err
+	}
+	f := &file{loc: loc, path: loc.Path()}
+	if f.fd, err = openReadOnly(loc); err != nil {
+		return nil, err
+	}
+	a = &Arena{path: f.path, back: f, self: layout.MakeIdent(0, 0)} // a process that never was: incarnations count from 1
+	defer func() {
+		if err != nil {
+			a.Close()
+		}
+	}()
+	size, err := f.regular()
+	if err != nil {
+		return nil, err
+	}
+	if err := readSuper(f.fd, f.path, &a.Super); err != nil {
+		return nil, err
+	}
+	if a.Geo, err = CheckSuper(&a.Super, f.path, size); err != nil {
+		return nil, err
+	}
+	f.mem, err = unix.Mmap(-1, 0, int(a.Geo.FileSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("peek %s: map %d bytes: %w", f.path, a.Geo.FileSize, err)
+	}
+	a.lay(f.mem)
+	return a, f.copyTruth(a)
+}
+
+func openReadOnly(loc Location) (int, error) {
+	fd, err := unix.Open(loc.Path(), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		err = fmt.Errorf("open %s: %w", loc.Path(), ErrNotExist)
+	case errors.Is(err, unix.ELOOP):
+		err = fmt.Errorf("open %s: %w: it is a symlink", loc.Path(), ErrPermission)
+	default:
+		err = wrapPath("open", loc.Path(), err)
+	}
+	fd, _, err = raise(fd, err, "")
+	return fd, err
+}
+
+// regular refuses what is no regular file, and returns the size.
+func (f *file) regular() (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return 0, wrapPath("stat", f.path, err)
+	}
+	f.know(&st)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return 0, &FormatError{Path: f.path, What: "file type", Got: fmt.Sprintf("%#o", st.Mode&unix.S_IFMT), Want: "a regular file"}
+	}
+	return uint64(st.Size), nil
+}
+
+// copyTruth copies the tables that are truth, of the descriptors those that have memory.
+func (f *file) copyTruth(a *Arena) error {
+	for _, kind := range []int{layout.RegionControl, layout.RegionSlots, layout.RegionCommitted, layout.RegionTickets} {
+		r := a.Geo.Regions[kind]
+		if err := f.copyIn(f.mem[r.Offset:r.Offset+r.Size], r.Offset); err != nil {
+			return err
+		}
+	}
+	a.Ctl.Lock.Store(0)
+	const batch = 1024
+	again := make([]uint64, batch*layout.DescSize/8)
+	for lo, n := 0, min(int(a.Ctl.Descs.Load()), len(a.Descs)); lo < n; lo += batch {
+		if err := f.copyDescs(a, lo, min(lo+batch, n), again); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyDescs copies descriptors [lo, hi). A state word never comes back, so what lies between two looks at the same one is whole.
+// The others are looked at again, a few times.
+func (f *file) copyDescs(a *Arena, lo, hi int, again []uint64) error {
+	off := a.Geo.Regions[layout.RegionDescs].Offset + uint64(lo)*layout.DescSize
+	mine := f.mem[off:][:uint64(hi-lo)*layout.DescSize]
+	if err := f.copyIn(mine, off); err != nil {
+		return err
+	}
+	const words = int(layout.DescSize / 8)
+	whole := make([]bool, hi-lo)
+	for range 4 {
+		if err := f.copyIn(heapBytes(again)[:len(mine)], off); err != nil {
+			return err
+		}
+		changed := false
+		for k := range whole {
+			if whole[k] = whole[k] || a.Descs[lo+k].State.Load() == again[k*words]; !whole[k] {
+				copy(mine[k*int(layout.DescSize):][:layout.DescSize], heapBytes(again[k*words:][:words]))
+				changed = true
+			}
+		}
+		if !changed {
+			return nil
+		}
+	}
+	return nil
+}
+
+// copyIn reads len(b) bytes of the file from off on. A read, unlike a mapping, puts no memory behind a hole.
+func (f *file) copyIn(b []byte, off uint64) error {
+	for len(b) > 0 {
+		n, err := unix.Pread(f.fd, b, int64(off))
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return wrapPath("read", f.path, err)
+		case n == 0:
+			return wrapPath("read", f.path, io.ErrUnexpectedEOF)
+		}
+		b, off = b[n:], off+uint64(n)
+	}
+	return nil
+}
+
+// Fetch copies n bytes from byte off of the data region into private memory, where Data finds them.
+// Precondition: the arena is that of a Peek.
+func (a *Arena) Fetch(off, n uint64) error {
+	return a.back.(*file).copyIn(a.Data(off, n), a.Geo.Regions[layout.RegionData].Offset+off)
+}
+
+// FetchDesc copies a descriptor's first words anew: state, generation, extent.
+// Precondition: the arena is that of a Peek.
+func (a *Arena) FetchDesc(i int) error {
+	off := a.Geo.Regions[layout.RegionDescs].Offset + uint64(i)*layout.DescSize
+	f := a.back.(*file)
+	return f.copyIn(f.mem[off:off+24], off)
+}
+
+// Attended tells whether anybody is attached.
+func (a *Arena) Attended() (bool, error) { return a.back.held(layout.PoolByte) }

@@ -1,0 +1,172 @@
+package pool
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/ndpool/ndpool/alloc"
+	"github.com/ndpool/ndpool/arena"
+	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/handle"
+)
+
+// Snapshot is a private copy of a pool's tables, for looking at a pool without attaching to it: no slot is taken, no
+// dead process is swept, no lock is waited for and nothing is written, and the pool lives and ends as if nobody looked.
+// Numbers of a busy pool are of slightly different moments; each array is whole.
+type Snapshot struct{ pool *Pool }
+
+// Condition is what a pool as a whole is at the moment.
+type Condition string
+
+// Conditions of a pool.
+const (
+	Live       Condition = "live"        // processes are attached
+	Idle       Condition = "idle"        // nobody is attached, and it waits for somebody: it is persistent, or a transfer is in flight
+	LeftBehind Condition = "left behind" // nobody is attached, and nobody wants to keep it: removed by Reap, replaced by OpenOrCreate
+)
+
+// Peek takes a snapshot. Of the options only Dir counts: who may read the file may look. The caller must Close it.
+func Peek(name string, o Options) (*Snapshot, error) {
+	a, err := arena.Peek(o.location(name))
+	if err != nil {
+		return nil, fmt.Errorf("pool: %w", err)
+	}
+	p := newPool(a, alloc.New(a))
+	for i := range p.descs() {
+		if k := p.state(i).Kind(); k == layout.Live || k == layout.Private {
+			if e, ok := p.extent(i); ok {
+				_ = a.Fetch(e.Offset(), min(uint64(p.desc(i).Header.Load()), e.Size())) // what does not arrive is refused when it is read
+			}
+		}
+	}
+	return &Snapshot{p}, nil
+}
+
+// Close gives the copy back.
+func (s *Snapshot) Close() {
+	s.pool.arena.Close()
+	s.pool.free()
+}
+
+// Segment returns the id of the segment.
+func (s *Snapshot) Segment() handle.Segment { return s.pool.segment }
+
+// Path returns the path of the file.
+func (s *Snapshot) Path() string { return s.pool.Path() }
+
+// Options returns what the pool was created with.
+func (s *Snapshot) Options() Options { return s.pool.Options() }
+
+// Created returns when the pool was created.
+func (s *Snapshot) Created() time.Time { return time.Unix(0, s.pool.arena.Super.Created) }
+
+// Condition tells what the pool is at the moment.
+func (s *Snapshot) Condition() (Condition, error) {
+	attended, err := s.pool.arena.Attended()
+	switch {
+	case err != nil:
+		return "", err
+	case attended:
+		return Live, nil
+	case orphaned(s.pool.arena):
+		return LeftBehind, nil
+	}
+	return Idle, nil
+}
+
+// Arrays iterates over all arrays that are alive, by descriptor.
+func (s *Snapshot) Arrays() iter.Seq[ArrayInfo] { return s.pool.Arrays() }
+
+// Processes iterates over the process table, living and dead.
+func (s *Snapshot) Processes() iter.Seq[ProcessInfo] { return s.pool.Processes() }
+
+// Transfers iterates over the transfers in flight.
+func (s *Snapshot) Transfers() iter.Seq[TransferInfo] { return s.pool.Transfers() }
+
+// Stats returns a summary. Free space is reckoned from the arrays and caches, not from the indexes.
+func (s *Snapshot) Stats() Stats { return s.pool.stats(s.pool.gaps()) }
+
+// gaps returns the pages that no block and no slab takes, and the longest run of them.
+func (p *Pool) gaps() (free, largest int) {
+	var used []layout.Extent
+	for i := range p.descs() {
+		switch e, ok := p.extent(i); p.state(i).Kind() {
+		case layout.Busy, layout.Live, layout.Cached, layout.Private:
+			if ok {
+				used = append(used, e)
+			}
+		}
+	}
+	slices.SortFunc(used, func(e, f layout.Extent) int { return cmp.Compare(e.First(), f.First()) })
+	end := 0
+	gap := func(to int) {
+		free += max(0, to-end)
+		largest = max(largest, to-end)
+	}
+	for _, e := range used {
+		gap(e.First())
+		end = max(end, e.First()+e.Pages())
+	}
+	gap(p.pages)
+	return free, largest
+}
+
+// Read returns bytes [off, off+n) of an array, now and not when the snapshot was taken. It fails with ErrStale if the
+// array has ended meanwhile.
+func (s *Snapshot) Read(h handle.Handle, off, n int) ([]byte, error) {
+	p := s.pool
+	i, err := p.resolve(h)
+	if err != nil {
+		return nil, err
+	}
+	info, ok := p.arrayInfo(i)
+	if !ok || info.Handle != h {
+		return nil, fmt.Errorf("read array: %w", &HandleError{Handle: h, Segment: p.segment, Err: ErrStale})
+	}
+	if off < 0 || n < 0 || uint64(off) > info.Bytes || uint64(n) > info.Bytes-uint64(off) {
+		return nil, &MismatchError{What: "range", Got: fmt.Sprintf("bytes %d+%d", off, n), Want: fmt.Sprintf("within %d bytes", info.Bytes)}
+	}
+	if err := p.arena.Fetch(info.Offset+uint64(off), uint64(n)); err != nil {
+		return nil, err
+	}
+	if err := p.arena.FetchDesc(i); err != nil {
+		return nil, err
+	}
+	if now, ok := p.arrayInfo(i); !ok || now.Handle != h {
+		return nil, fmt.Errorf("read array: %w", &HandleError{Handle: h, Segment: p.segment, Err: ErrStale})
+	}
+	return p.arena.Data(info.Offset+uint64(off), uint64(n)), nil
+}
+
+// Reap sweeps the dead processes and the expired transfers of a pool, and removes a pool that is not persistent and that
+// nobody is left to keep.
+func Reap(name string, o Options) (Reaped, error) {
+	s, err := Peek(name, o)
+	if err != nil {
+		return Reaped{}, err
+	}
+	dead := 0
+	for info := range s.Processes() {
+		if !info.Alive {
+			dead++
+		}
+	}
+	s.Close()
+	o.Observer = true // so that the sweep is not the attachment's, but counted below
+	p, err := open(name, o, true)
+	if err != nil {
+		if errors.Is(err, ErrNotExist) {
+			return Reaped{Processes: dead, Removed: true}, nil
+		}
+		return Reaped{}, err
+	}
+	r, err := p.Reap()
+	p.keep = false
+	p.Close()
+	r.Removed = p.removed
+	return r, err
+}

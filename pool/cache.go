@@ -21,39 +21,23 @@ type cache struct {
 	over  uint64 // bins whose list was longer than it should be
 }
 
-// link is a descriptor's place in a list, and what its extent was when it was last looked at. Local; guarded by the
+// link is a descriptor's place in a list, and what its block was when this process cached it. Local; guarded by the
 // descriptor's stripe.
 type link struct {
-	extent layout.Extent // valid, or 0
+	state  layout.State  // while it is this, the block is as it was
+	extent layout.Extent // the one that bin follows from, or 0
 	next   uint32        // descriptor number plus one
-	bin    uint8         // of the extent
+	bin    uint8         // where the block can be allocated from
 	listed bool          // in some list; the entry of a stolen block stays until it is popped
 }
 
-// binOf returns the bin of a block with that extent: LargeBin, whose blocks go back to the allocator, if the extent is a
-// scribble. Precondition: the stripe of the block is held.
-func (l *link) binOf(e layout.Extent, pages int) int {
-	if e != l.extent {
-		l.learn(e, pages)
-	}
-	return int(l.bin)
-}
-
-func (l *link) learn(e layout.Extent, pages int) {
-	l.extent, l.bin = 0, layout.LargeBin
-	if e.Valid(pages) {
-		l.extent, l.bin = e, uint8(e.Bin())
-	}
-}
-
-// push puts a block at the head of its list. A block that was stolen and came back may still be listed; that entry will do.
-// Precondition: the stripe of descriptor i is held.
-func (p *Pool) push(i, bin int) {
-	l := p.links.At(i)
+// push puts a block at the head of its list. A block that was stolen and came back may still be listed; that entry will
+// do. Precondition: the stripe of descriptor i is held.
+func (p *Pool) push(i int, l *link) {
 	if l.listed {
 		return
 	}
-	s := refcount.StripeOf(i)
+	s, bin := refcount.StripeOf(i), int(l.bin)
 	c := &p.caches[s]
 	l.next, l.listed = c.head[bin], true
 	c.head[bin] = uint32(i) + 1
@@ -67,51 +51,56 @@ func (p *Pool) push(i, bin int) {
 }
 
 // pop takes the block at the head of a list, if there is one. Precondition: stripe s is held.
-func (p *Pool) pop(s, bin int) (i int, ok bool) {
+func (p *Pool) pop(s, bin int) (i int, l *link) {
 	c := &p.caches[s]
 	if c.head[bin] == 0 {
-		return 0, false
+		return 0, nil
 	}
 	i = int(c.head[bin]) - 1
-	l := p.links.At(i)
+	l = p.links.At(i)
 	c.head[bin], l.listed = l.next, false
 	if c.count[bin]--; c.count[bin] == 0 {
 		p.avail[bin].And(^uint32(1 << s))
 	}
-	return i, true
+	return i, l
 }
 
-// takeLocked pops blocks until one is won that is what its list says. Precondition: stripe s is held.
+// takeLocked pops blocks until one is won that is still what its list says. Precondition: stripe s is held.
 func (p *Pool) takeLocked(s, bin int) (int, bool) {
 	for {
-		i, ok := p.pop(s, bin)
-		if !ok {
+		i, l := p.pop(s, bin)
+		if l == nil {
 			return 0, false
 		}
-		if _, won := p.refs.TakeCached(i); !won {
+		if !p.refs.Retake(i, l.state) {
 			continue // stolen
 		}
-		if d := p.desc(i); p.usable(i, d) == bin {
+		if int(l.bin) == bin {
 			return i, true
 		}
 		p.parkLocked(i)
 	}
 }
 
-// usable returns the bin that a block of this process can be allocated from: LargeBin, from where it goes back to the
-// allocator, if its extent is a scribble or its generations are used up. Precondition: the stripe of i is held.
-func (p *Pool) usable(i int, d *layout.Desc) int {
-	if layout.Gen(d.Gen.Load()).Exhausted() {
-		return layout.LargeBin
+// parkLocked makes a block of this process CACHED and lists it under its bin. Precondition: the stripe of i is held.
+func (p *Pool) parkLocked(i int) {
+	d, l := p.desc(i), p.links.At(i)
+	if e := layout.Extent(d.Extent.Load()); e != l.extent || l.bin == layout.LargeBin {
+		l.learn(e, p.pages)
 	}
-	return p.links.At(i).binOf(layout.Extent(d.Extent.Load()), p.pages)
+	if layout.Gen(d.Gen.Load()).Exhausted() {
+		l.bin = layout.LargeBin
+	}
+	l.state = p.refs.Own(i, layout.Cached)
+	p.push(i, l)
 }
 
-// parkLocked makes a block of this process CACHED, under the bin that it can be allocated from.
-// Precondition: the stripe of i is held.
-func (p *Pool) parkLocked(i int) {
-	p.refs.Own(i, layout.Cached)
-	p.push(i, p.usable(i, p.desc(i)))
+// learn notes an extent and its bin: LargeBin, whose blocks go back to the allocator, if the extent is a scribble.
+func (l *link) learn(e layout.Extent, pages int) {
+	l.extent, l.bin = 0, layout.LargeBin
+	if e.Valid(pages) {
+		l.extent, l.bin = e, uint8(e.Bin())
+	}
 }
 
 // takeFast allocates from the cache: without the segment lock, a system call or the heap. It reports false if the cache

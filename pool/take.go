@@ -234,11 +234,9 @@ func (p *Pool) shorten(s int, got []int) (n int) {
 			if n == len(got) {
 				return n
 			}
-			if i, ok := p.pop(s, bin); ok {
-				if _, won := p.refs.TakeCached(i); won {
-					got[n] = i
-					n++
-				}
+			if i, l := p.pop(s, bin); l != nil && p.refs.Retake(i, l.state) {
+				got[n] = i
+				n++
 			}
 		}
 		c.over &^= 1 << bin

@@ -112,12 +112,14 @@ func (t *Table) Begin(i int) {
 	}
 }
 
-// Own moves a FREE or BUSY descriptor of this process to a kind that it owns: BUSY, CACHED or PRIVATE.
+// Own moves a FREE, BUSY or PRIVATE descriptor of this process to a kind that it owns: BUSY, CACHED or PRIVATE.
 // Precondition: nobody else may change the word, because it is FREE and the caller holds the segment lock, or because
-// this process owns it.
-func (t *Table) Own(i int, k layout.Kind) {
+// this process owns it. It returns the new word.
+func (t *Table) Own(i int, k layout.Kind) layout.State {
 	d := &t.descs[i]
-	d.State.Publish(uint64(layout.State(d.State.Load()).To(k, t.slot)))
+	s := layout.State(d.State.Load()).To(k, t.slot)
+	d.State.Publish(uint64(s))
+	return s
 }
 
 // Disown moves a descriptor of this process to FREE or RETIRED. Preconditions: as for Own, and the segment lock is held.
@@ -134,6 +136,12 @@ func (t *Table) TakeCached(i int) (owner int, ok bool) {
 		return 0, false
 	}
 	return s.Owner(), t.descs[i].State.CAS(uint64(s), uint64(s.To(layout.Busy, t.slot)))
+}
+
+// Retake is TakeCached of a block that this process cached itself with the word s: if the word is still the same, nothing
+// else about the block has changed either.
+func (t *Table) Retake(i int, s layout.State) bool {
+	return t.descs[i].State.CAS(uint64(s), uint64(s.To(layout.Busy, t.slot)))
 }
 
 // PublishLocked makes a BUSY block of this process a PRIVATE one with one reference. Private blocks have no bit in

@@ -1,6 +1,7 @@
 package arena
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/ndpool/ndpool/arena/layout"
@@ -12,6 +13,8 @@ const (
 	lockSpins    = 100
 	lockSleepMin = 500 * time.Microsecond
 	lockSleepMax = 50 * time.Millisecond
+	queueSpins   = 20 * time.Microsecond // naps shorter than this only yield
+	queueNapMax  = 200 * time.Microsecond
 )
 
 // Lock takes the segment lock. It reports taken when the last owner died inside: the derived indexes may be torn then,
@@ -20,7 +23,11 @@ const (
 // A living owner is never robbed: after wait the caller gets a *LockError. Every Lock names its release as Unlock.
 // Preconditions: Claim was called; the goroutine holds no stripe.
 func (a *Arena) Lock(wait time.Duration) (taken bool, err error) {
-	a.front.Lock()
+	if !a.front.TryLock() {
+		if err := a.queue(wait); err != nil {
+			return false, err
+		}
+	}
 	if a.Ctl.Lock.CAS(0, uint32(a.word)) {
 		return false, nil
 	}
@@ -39,6 +46,30 @@ func (a *Arena) Unlock() {
 	if old.Contended() {
 		futexWake(&a.Ctl.Lock, 1)
 	}
+}
+
+// queue waits for the mutex that stands before the lock. Its owner is a goroutine of this process, which may itself wait
+// for a stopped process; so this wait is bounded too.
+func (a *Arena) queue(wait time.Duration) error {
+	start := time.Now()
+	for nap := time.Duration(0); ; nap = min(nap+time.Microsecond, queueNapMax) {
+		if nap < queueSpins {
+			runtime.Gosched()
+		} else {
+			time.Sleep(nap)
+		}
+		if a.front.TryLock() {
+			return nil
+		}
+		if waited := time.Since(start); waited >= wait {
+			return a.lockError(layout.LockWord(a.Ctl.Lock.Load()), waited)
+		}
+	}
+}
+
+// lockError names the process that keeps the lock.
+func (a *Arena) lockError(w layout.LockWord, waited time.Duration) error {
+	return &LockError{Slot: w.Owner(), Pid: a.pid(w.Owner()), Waited: waited}
 }
 
 func (a *Arena) lockSlow(wait time.Duration) (taken bool, err error) {
@@ -73,7 +104,7 @@ func (a *Arena) lockSlow(wait time.Duration) (taken bool, err error) {
 			continue
 		}
 		if waited := time.Since(start); waited >= wait {
-			return false, &LockError{Slot: w.Owner(), Pid: a.pid(w.Owner()), Waited: waited}
+			return false, a.lockError(w, waited)
 		}
 	}
 }

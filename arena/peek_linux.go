@@ -13,36 +13,43 @@ import (
 // Peek copies the truth of a segment into private memory: nothing is attached, no slot is taken, nothing of the segment
 // is written, mapped or given memory, and whoever may read the file may look. The derived indexes are left zero, and the
 // lock is nobody's. Each descriptor is whole; the whole is of slightly different moments. Call Close.
-func Peek(loc Location) (a *Arena, err error) {
+func Peek(loc Location) (*Arena, error) {
 	if err := CheckName(loc.Name); err != nil {
 		return nil, err
 	}
-	f := &file{loc: loc, path: loc.Path()}
-	if f.fd, err = openReadOnly(loc); err != nil {
-		return nil, err
-	}
-	a = &Arena{path: f.path, back: f, self: layout.MakeIdent(0, 0)} // a process that never was: incarnations count from 1
-	defer func() {
-		if err != nil {
+	a := &Arena{path: loc.Path(), self: layout.MakeIdent(0, 0)} // a process that never was: incarnations count from 1
+	if err := peek(loc, a); err != nil {
+		if a.back != nil {
 			a.Close()
 		}
-	}()
+		return nil, err
+	}
+	return a, nil
+}
+
+// peek opens the file and copies it. What it leaves open at an error is the arena's.
+func peek(loc Location, a *Arena) (err error) {
+	f := &file{loc: loc, path: loc.Path()}
+	if f.fd, err = openReadOnly(loc); err != nil {
+		return err
+	}
+	a.back = f
 	size, err := f.regular()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := readSuper(f.fd, f.path, &a.Super); err != nil {
-		return nil, err
+		return err
 	}
 	if a.Geo, err = CheckSuper(&a.Super, f.path, size); err != nil {
-		return nil, err
+		return err
 	}
 	f.mem, err = unix.Mmap(-1, 0, int(a.Geo.FileSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
-		return nil, fmt.Errorf("peek %s: map %d bytes: %w", f.path, a.Geo.FileSize, err)
+		return fmt.Errorf("peek %s: map %d bytes: %w", f.path, a.Geo.FileSize, err)
 	}
 	a.lay(f.mem)
-	return a, f.copyTruth(a)
+	return f.copyTruth(a)
 }
 
 func openReadOnly(loc Location) (int, error) {

@@ -60,6 +60,18 @@ func (a *Arena) Activate() {
 	a.Slots[a.self.Slot()].Word.Store(uint64(layout.MakeSlot(layout.SlotClaimed, a.self.Incarnation())))
 }
 
+// Depart says that this process is about to leave: nothing may be directed at it any more. It sweeps its own slot next,
+// then calls Leave. If it dies in between, the slot is a dead one's, like any other.
+func (a *Arena) Depart() {
+	a.Slots[a.self.Slot()].Word.Store(uint64(layout.MakeSlot(layout.SlotSweeping, a.self.Incarnation())))
+}
+
+// Receives tells whether transfers may be directed at the process: it lives and is not about to leave. While the caller
+// holds the segment lock a yes stays true until the process dies or has taken the lock itself for its sweep.
+func (a *Arena) Receives(i layout.Ident) bool {
+	return a.Alive(i) && layout.SlotWord(a.Slots[i.Slot()].Word.Load()).Phase() == layout.SlotClaimed
+}
+
 // Leave gives the slot back. Precondition: this process holds nothing any more. The slot is FREE before its byte is
 // unlocked: a death in between drops the byte, and the slot is as free as it should be.
 //

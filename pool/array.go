@@ -75,28 +75,32 @@ func (p *Pool) Zeros(dt dtype.Type, shape ...int) (*Array, error) {
 	return a, err
 }
 
-// New returns a new array as specified. The caller must Release it. When there is no room it waits for some until ctx
-// is done; with a nil ctx, or one that is done, it fails at once.
-func (p *Pool) New(ctx context.Context, s Spec) (*Array, error) {
+// New returns a new array as specified. The caller must Release it. It fails as Alloc does.
+func (p *Pool) New(s Spec) (*Array, error) {
 	m, err := makeMeta(s.DType, s.Shape, s.Fortran)
 	if err != nil {
 		return nil, err
 	}
 	a, err := p.allocMeta(&m, s.Shape)
-	for ctx != nil && err != nil && waitable(err, p, m.size()) {
+	if err == nil && s.Zero {
+		clear(a.mem)
+	}
+	return a, err
+}
+
+// NewContext is like New, and waits for room until ctx is done. The error then wraps both ctx's and what was missing.
+// It does not wait for what is larger than the pool.
+func (p *Pool) NewContext(ctx context.Context, s Spec) (*Array, error) {
+	a, err := p.New(s)
+	for err != nil && p.mayCome(err, s) {
 		seq := p.arena.SpaceWanted()
-		if a, err = p.allocMeta(&m, s.Shape); err == nil {
+		if a, err = p.New(s); err == nil {
 			break
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%w while waiting: %w", ctx.Err(), err)
+			return nil, fmt.Errorf("%w while waiting for room: %w", ctx.Err(), err)
 		}
-		if !p.closed.Load() {
-			p.awaitSpace(seq)
-		}
-	}
-	if err == nil && s.Zero {
-		clear(a.mem)
+		p.awaitSpace(seq)
 	}
 	return a, err
 }
@@ -109,9 +113,11 @@ func (p *Pool) awaitSpace(seq uint32) {
 	}
 }
 
-// waitable tells whether room may come: not for what is larger than the pool.
-func waitable(err error, p *Pool, size uint64) bool {
-	return (errors.Is(err, ErrFull) || errors.Is(err, ErrTableFull) || errors.Is(err, ErrNoMemory)) && size <= p.arena.Geo.Capacity
+// mayCome tells whether there may be room later.
+func (p *Pool) mayCome(err error, s Spec) bool {
+	m, bad := makeMeta(s.DType, s.Shape, s.Fortran)
+	short := errors.Is(err, ErrFull) || errors.Is(err, ErrTableFull) || errors.Is(err, ErrNoMemory)
+	return short && bad == nil && m.size() <= p.arena.Geo.Capacity
 }
 
 func (p *Pool) allocMeta(m *meta, shape []int) (*Array, error) {

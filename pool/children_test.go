@@ -1,13 +1,9 @@
 package pool
 
 import (
-	"errors"
 	"os"
 	"os/exec"
-	"syscall"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // children are what the test binary does instead of testing when it is started as a child process, by name.
@@ -29,17 +25,4 @@ func child(name string, args ...string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), childEnv+"="+name)
 	cmd.Stderr = os.Stderr
 	return cmd
-}
-
-// runChild runs a child to its end and reports whether it was killed. Any other failure fails the test.
-func runChild(t testing.TB, name string, args ...string) (killed bool) {
-	t.Helper()
-	err := child(name, args...).Run()
-	if err == nil {
-		return false
-	}
-	var ee *exec.ExitError
-	require.True(t, errors.As(err, &ee), err)
-	require.Equal(t, syscall.SIGKILL, ee.Sys().(syscall.WaitStatus).Signal(), err)
-	return true
 }

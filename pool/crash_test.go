@@ -4,14 +4,18 @@ package pool
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/dtype"
 	"github.com/ndpool/ndpool/internal/shm"
@@ -272,4 +276,20 @@ func init() {
 			}
 		}
 	}
+}
+
+// attachHeap makes the pool of a claimed arena without sweeping.
+func attachHeap(a *arena.Arena) *Pool { return newPool(a, alloc.New(a)) }
+
+// runChild runs a child to its end and reports whether it was killed. Any other failure fails the test.
+func runChild(t testing.TB, name string, args ...string) (killed bool) {
+	t.Helper()
+	err := child(name, args...).Run()
+	if err == nil {
+		return false
+	}
+	var ee *exec.ExitError
+	require.True(t, errors.As(err, &ee), err)
+	require.Equal(t, syscall.SIGKILL, ee.Sys().(syscall.WaitStatus).Signal(), err)
+	return true
 }

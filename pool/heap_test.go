@@ -33,6 +33,3 @@ func openHeap(h *arena.Heap) (*Pool, error) {
 	p := newPool(a, alloc.New(a))
 	return p, p.clean(dirty)
 }
-
-// attachHeap makes the pool of a claimed arena without sweeping.
-func attachHeap(a *arena.Arena) *Pool { return newPool(a, alloc.New(a)) }

@@ -61,13 +61,13 @@ func (w *world) privates() {
 		{DType: dtype.Float32, Shape: tenDims},
 		{DType: structured, Shape: []int{7}},
 	} {
-		w.keep(must(w.p.New(nil, s)))
+		w.keep(must(w.p.New(s)))
 	}
 }
 
 func (w *world) shared() {
 	for _, s := range []Spec{{DType: dtype.Int16, Shape: []int{5, 6}}, {DType: structured, Shape: tenDims}} {
-		a := w.keep(must(w.p.New(nil, s)))
+		a := w.keep(must(w.p.New(s)))
 		w.keep(must(w.q.Retain(a.Handle())))
 	}
 	for _, hash := range []bool{true, false} {

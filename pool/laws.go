@@ -2,6 +2,8 @@ package pool
 
 import (
 	"fmt"
+	"math/bits"
+	"strconv"
 
 	"github.com/ndpool/ndpool/arena/layout"
 	"github.com/ndpool/ndpool/handle"
@@ -172,7 +174,7 @@ func (c *checker) block(i int) {
 // count enters a block into the indexes as they should be, and checks what only the lock's holder changes: extents,
 // ticket counts, pseudo-holders.
 func (c *checker) count(i int) {
-	place, kind := fmt.Sprintf("descriptor %d", i), c.pool.state(i).Kind()
+	place, kind := "descriptor "+strconv.Itoa(i), c.pool.state(i).Kind()
 	word, bit := refcount.TransitBit()
 	d := c.pool.desc(i)
 	if inTransit := d.Holders[word].Load()&bit != 0; inTransit != (c.tickets[i] > 0) && c.report.Indexes {
@@ -229,7 +231,7 @@ func (c *checker) claim(i int, e layout.Extent, place string) bool {
 
 // blockOnce checks what may change without the lock.
 func (c *checker) blockOnce(i int, s layout.State) {
-	d, place := c.pool.desc(i), fmt.Sprintf("descriptor %d", i)
+	d, place := c.pool.desc(i), "descriptor "+strconv.Itoa(i)
 	if !s.Valid() {
 		c.fault("state", place, "a state", fmt.Sprintf("%#x", uint64(s)))
 		return
@@ -277,9 +279,10 @@ func (c *checker) holders(place string, d *layout.Desc, s layout.State) {
 	for w := range d.Holders {
 		v := d.Holders[w].Load()
 		any = any || v != 0
-		for b := range 64 {
+		for ; v != 0; v &= v - 1 {
+			b := bits.TrailingZeros64(v)
 			slot := w*64 + b
-			if v&(1<<b) == 0 || slot == layout.InTransit || slot == layout.Named {
+			if slot == layout.InTransit || slot == layout.Named {
 				continue
 			}
 			if slot >= len(c.a.Slots) || !c.inUse(slot) && d.Holders[w].Load()&(1<<b) != 0 && !c.inUse(slot) {

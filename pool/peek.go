@@ -142,6 +142,20 @@ func (s *Snapshot) Read(h handle.Handle, off, n int) ([]byte, error) {
 	return p.arena.Data(info.Offset+uint64(off), uint64(n)), nil
 }
 
+// Freeze runs f while nobody takes a step that needs the segment lock, so that a copy of the tables agrees with itself.
+// f must be short and must not use the pool.
+func (p *Pool) Freeze(f func() error) error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	defer p.leave()
+	if err := p.lock(); err != nil {
+		return err
+	}
+	defer p.unlock()
+	return f()
+}
+
 // Reap sweeps the dead processes and the expired transfers of a pool, and removes a pool that is not persistent and that
 // nobody is left to keep.
 func Reap(name string, o Options) (Reaped, error) {

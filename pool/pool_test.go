@@ -179,7 +179,7 @@ func TestFullPoolTellsNumbers(t *testing.T) {
 	require.Len(t, as, 10)
 	done := make(chan error, 1)
 	go func() {
-		a, err := p.New(context.Background(), Spec{DType: dtype.Uint8, Shape: []int{200_000}})
+		a, err := p.NewContext(context.Background(), Spec{DType: dtype.Uint8, Shape: []int{200_000}})
 		if err == nil {
 			a.Release()
 		}
@@ -225,7 +225,7 @@ func TestManyDimsAndStructured(t *testing.T) {
 	st, err := dtype.Parse(`{"itemsize":16,"fields":[["x","<f4",0],["y","<i2",4,[2,3]]]}`)
 	require.NoError(t, err)
 	for _, dt := range []dtype.Type{dtype.Float64, st} {
-		a, err := p.New(nil, Spec{DType: dt, Shape: shape, Fortran: true, Zero: true})
+		a, err := p.New(Spec{DType: dt, Shape: shape, Fortran: true, Zero: true})
 		require.NoError(t, err)
 		tr, err := a.Send()
 		require.NoError(t, err)

@@ -254,6 +254,7 @@ func (p *Pool) finish() {
 	if live != 0 || p.finished.Swap(true) {
 		return
 	}
+	p.arena.Depart()
 	if err := p.sweepSlot(p.arena.Self().Slot()); err != nil {
 		// A stopped process keeps the lock. Ours is dropped as death would; others sweep what we leave.
 		p.arena.Close()

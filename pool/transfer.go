@@ -69,7 +69,7 @@ func (p *Pool) mint(i int, h handle.Handle, to layout.Ident) (n int, nonce uint3
 	}
 	defer p.unlock()
 	p.flushLocked()
-	if to != 0 && !p.arena.Alive(to) {
+	if to != 0 && !p.arena.Receives(to) {
 		return 0, 0, fmt.Errorf("send to process %v: %w", ProcessID(to), ErrDead)
 	}
 	n, ok := p.freeTicketLocked()

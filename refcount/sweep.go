@@ -36,12 +36,12 @@ func (t *Table) Holds(i, slot int) bool {
 }
 
 // CountTicket counts an open ticket of block i in a rebuild, and ForgetTickets makes the count zero before.
-func (t *Table) CountTicket(i int) { t.descs[i].Tickets.Put(t.descs[i].Tickets.Get() + 1) }
+func (t *Table) CountTicket(i int) { t.descs[i].Tickets.Publish(t.descs[i].Tickets.Get() + 1) }
 
 // ForgetTickets makes the number of block i's tickets zero, in a rebuild.
 func (t *Table) ForgetTickets(i int) {
 	if t.descs[i].Tickets.Get() != 0 {
-		t.descs[i].Tickets.Put(0)
+		t.descs[i].Tickets.Publish(0)
 	}
 }
 

@@ -61,7 +61,7 @@ func (t *Table) Send(n, i int, handle uint64, receiver layout.Ident) (nonce uint
 	if t.set(i, transitWord, transitBit) {
 		t.Bump(i)
 	}
-	d.Tickets.Put(d.Tickets.Get() + 1)
+	d.Tickets.Publish(d.Tickets.Get() + 1)
 	k.Handle.Publish(handle)
 	k.Sender.Publish(uint64(t.arena.Self()))
 	k.Receiver.Publish(uint64(receiver))
@@ -150,10 +150,10 @@ func (t *Table) closeTicket(n, i int, kind layout.TicketKind) (freed bool) {
 	t.tickets[n].Word.Store(uint64(layout.MakeTicket(kind, t.ticketWord(n).Nonce())))
 	d := &t.descs[i]
 	if left := d.Tickets.Get(); left > 1 {
-		d.Tickets.Put(left - 1)
+		d.Tickets.Publish(left - 1)
 		return false
 	}
-	d.Tickets.Put(0)
+	d.Tickets.Publish(0)
 	t.clear(i, transitWord, transitBit)
 	return t.TryFree(i)
 }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// report is everything that is printed.
+type report struct {
+	Machine  machineReport `json:"machine"`
+	Source   sourceReport  `json:"source"`
+	Job      jobReport     `json:"job"`
+	First    runReport     `json:"first_run"`
+	Handle   timedReport   `json:"by_handle"`
+	Pipes    timedReport   `json:"through_pipes"`
+	Alone    timedReport   `json:"one_process"`
+	Compared int           `json:"compared"` // results, with that of one process
+	Pool     poolReport    `json:"pool"`
+	Result   string        `json:"result"` // path
+	Wrong    []string      `json:"wrong"`
+}
+
+type machineReport struct {
+	OS     string `json:"os"`
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	GoArch string `json:"goarch"`
+	Go     string `json:"go"`
+}
+
+type jobReport struct {
+	Tiles      int     `json:"tiles"`
+	TilePixels int     `json:"tile_pixels"` // width and height
+	Workers    int     `json:"workers"`
+	Sigma      float64 `json:"sigma"`
+	Amount     float64 `json:"amount"`
+}
+
+// runReport is what one run over all tiles took.
+type runReport struct {
+	Seconds    float64     `json:"seconds"`
+	Arrays     int64       `json:"arrays"`      // passed by handle, in both directions
+	ArrayBytes int64       `json:"array_bytes"` // of those: bytes that went through no pipe
+	PipeBytes  int64       `json:"pipe_bytes"`
+	Kill       *killReport `json:"kill,omitempty"`
+}
+
+// timedReport is what several runs took.
+type timedReport struct {
+	Seconds   []float64 `json:"seconds"`
+	Median    float64   `json:"median"`
+	PipeBytes int64     `json:"pipe_bytes"` // of one run
+}
+
+// add adds a timed run.
+func (t *timedReport) add(r runReport) {
+	t.Seconds = append(t.Seconds, r.Seconds)
+	sorted := slices.Sorted(slices.Values(t.Seconds))
+	t.Median = (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+	t.PipeBytes = r.PipeBytes
+}
+
+// timed returns the report of one way.
+func (rep *report) timed(how transport) *timedReport {
+	if how == byHandle {
+		return &rep.Handle
+	}
+	return &rep.Pipes
+}
+
+// thisMachine tells where the times were measured, as far as the system says.
+func thisMachine() machineReport {
+	m := machineReport{OS: runtime.GOOS, CPU: "unknown processor", Cores: runtime.NumCPU(), GoArch: runtime.GOARCH, Go: runtime.Version()}
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.OS += " " + strings.TrimSpace(string(b))
+	}
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(b)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
+			m.CPU = strings.TrimSpace(value)
+			break
+		}
+	}
+	return m
+}
+
+// print writes the report, if the work came so far that there is one.
+func (rep *report) print(w io.Writer, asJSON bool) error {
+	if rep.Pool.Capacity == 0 {
+		return nil
+	}
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(rep)
+	}
+	var buf bytes.Buffer
+	tw := tabwriter.NewWriter(&buf, 0, 8, 2, ' ', 0)
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(tw, "%s\t%s\n", what, fmt.Sprintf(format, args...))
+	}
+	m, s, j := rep.Machine, rep.Source, rep.Job
+	line("machine", "%s, %d cores, %s/%s, %s", m.CPU, m.Cores, m.OS, m.GoArch, m.Go)
+	line("source", "%s, %d x %d", s.Path, s.Width, s.Height)
+	line("used", "%s, %.1f megapixels, %s in the pool", s.used(), s.Megapixels, size(int64(s.UsedWidth)*int64(s.UsedHeight)*channels))
+	line("job", "%d tiles of %d x %d for %d workers; unsharp mask, sigma %g, amount %g", j.Tiles, j.TilePixels, j.TilePixels, j.Workers, j.Sigma, j.Amount)
+	rep.printFirst(line)
+	rep.printTimes(line)
+	rep.printEnd(line)
+	tw.Flush()
+	_, err := w.Write(buf.Bytes())
+	return err
+}
+
+func (s *sourceReport) used() string {
+	if s.Width == s.UsedWidth && s.Height == s.UsedHeight {
+		return "as it is"
+	}
+	return fmt.Sprintf("enlarged to %d x %d", s.UsedWidth, s.UsedHeight)
+}
+
+func (rep *report) printFirst(line func(what, format string, args ...any)) {
+	r := rep.First
+	if k := r.Kill; k != nil {
+		line("killed", "worker %d by SIGKILL when %d tiles were done; it held %d arrays", k.Pid, k.Done, k.Arrays)
+		line("", "its %d tiles %v were done by others", len(k.Redone), k.Redone)
+	}
+	line("passed", "%d arrays by handle, both ways; %s went through pipes", r.Arrays, size(r.PipeBytes))
+	line("not copied", "%d bytes (%s): the tiles with their halos, and the results", r.ArrayBytes, size(r.ArrayBytes))
+	line("copied", "once into the pool, when it was decoded and enlarged; each result once into the whole image,")
+	line("", "which the PNG encoder wants in one piece (%s)", size(int64(rep.Source.UsedWidth)*int64(rep.Source.UsedHeight)*channels))
+	line("first run", "%.3f s%s", r.Seconds, map[bool]string{true: ", with the kill and a new worker, on fresh memory"}[r.Kill != nil])
+}
+
+func (rep *report) printTimes(line func(what, format string, args ...any)) {
+	if len(rep.Handle.Seconds) == 0 {
+		return
+	}
+	line("filter phase", "medians of %d rounds by turns; same workers and tiles, nobody killed, warm memory", len(rep.Handle.Seconds))
+	line("  by handle", "%.3f s, %s through pipes", rep.Handle.Median, size(rep.Handle.PipeBytes))
+	line("  as pixels", "%.3f s, %s through pipes: %.2f times as long", rep.Pipes.Median, size(rep.Pipes.PipeBytes), rep.Pipes.Median/rep.Handle.Median)
+	line("  for scale", "%.3f s, the filter alone: one process, %d threads, nothing passed", rep.Alone.Median, rep.Machine.Cores)
+}
+
+func (rep *report) printEnd(line func(what, format string, args ...any)) {
+	p := rep.Pool
+	if rep.Result != "" {
+		line("result", "%s", rep.Result)
+	}
+	line("compared", "%d results with that of one process, bit by bit", rep.Compared)
+	line("pool", "verified, clean: %v; %d arrays, %d transfers, %d of %d bytes free", p.Clean, p.Arrays, p.Transfers, p.Free, p.Capacity)
+	for _, w := range rep.Wrong {
+		line("WRONG", "%s", w)
+	}
+	if len(rep.Wrong) == 0 {
+		line("verdict", "all identical, nothing lost, nothing leaked")
+	}
+}
+
+// size returns a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case n >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}

@@ -1,0 +1,31 @@
+package pool
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestScenarios runs each operation of the crash tests to its end, and lets all but the bystander die afterwards.
+func TestScenarios(t *testing.T) {
+	for _, sc := range scenarios {
+		t.Run(sc.name, func(t *testing.T) {
+			h, bystander := createHeap(t, smallPool)
+			peer, victim := must(openHeap(h)), must(openHeap(h))
+			op, err := sc.prepare(victim, peer)
+			require.NoError(t, err)
+			require.NoError(t, op())
+			requireClean(t, bystander)
+			if victim.arena.Self() != 0 {
+				victim.arena.Abandon()
+			}
+			peer.arena.Abandon()
+			for range 2 { // transfers of the dead expire at the second
+				_, err = bystander.Reap()
+				require.NoError(t, err)
+			}
+			requireClean(t, bystander)
+			requireEmpty(t, bystander)
+		})
+	}
+}

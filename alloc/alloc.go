@@ -130,8 +130,9 @@ func (al *Allocator) Mark(e layout.Extent) {
 func (al *Allocator) Finish() {
 	al.pages.summarize(0, len(al.pages.bits)/chunkWords-1)
 	for i := range al.slabs {
-		if h := layout.SlabHead(al.slabs[i].Head.Get()); h.Class() != 0 && h.Free() > 0 {
-			al.avail[h.Class()].Add(i)
+		h := layout.SlabHead(al.slabs[i].Head.Get())
+		if c := h.Class(); c != 0 && c <= layout.NumClasses && h.Free() > 0 {
+			al.avail[c].Add(i)
 		}
 	}
 }

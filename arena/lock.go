@@ -110,10 +110,10 @@ func (a *Arena) lockSlow(wait time.Duration) (taken bool, err error) {
 }
 
 // lockOwnerLives tells whether the process that the word names still has that incarnation of its slot. A word that
-// names no slot is damage, and nobody's.
+// names no slot is damage, and nobody's; so is one that names this process, whose front mutex the caller holds.
 func (a *Arena) lockOwnerLives(w layout.LockWord) bool {
 	slot := w.Owner()
-	if slot < 0 || slot >= len(a.Slots) {
+	if slot < 0 || slot >= len(a.Slots) || slot == a.self.Slot() {
 		return false
 	}
 	inc := layout.SlotWord(a.Slots[slot].Word.Load()).Incarnation()

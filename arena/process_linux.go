@@ -29,12 +29,3 @@ func describe(s *layout.Slot) {
 	s.Comm[0].Store(binary.LittleEndian.Uint64(comm[:8]))
 	s.Comm[1].Store(binary.LittleEndian.Uint64(comm[8:]))
 }
-
-// BootTime returns CLOCK_BOOTTIME in nanoseconds: it counts while the machine sleeps, and no process can set it.
-func BootTime() int64 {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0
-	}
-	return ts.Nano()
-}

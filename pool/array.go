@@ -283,7 +283,8 @@ func (a *Array) Handle() handle.Handle {
 // that the array may be released right away. It fails with ErrView for a view: see Message.
 func (a *Array) Send() (handle.Transfer, error) { return a.sendWhole(0) }
 
-// SendTo is like Send, and only that process can adopt the transfer, which ends when the process does.
+// SendTo is like Send, and only that process can adopt the transfer, which ends when the process does. A transfer whose
+// sender died before the 16 bytes were on their way stays open as long as the receiver lives: see Pool.Refuse.
 func (a *Array) SendTo(to ProcessID) (handle.Transfer, error) { return a.sendWhole(to) }
 
 func (a *Array) sendWhole(to ProcessID) (handle.Transfer, error) {
@@ -296,9 +297,12 @@ func (a *Array) sendWhole(to ProcessID) (handle.Transfer, error) {
 
 // Message opens a transfer in its long form, which carries the segment's id and, for a view, the view's place. Encoders
 // of package handle write it; Receive takes it.
-func (a *Array) Message() (handle.Message, error) {
+func (a *Array) Message() (handle.Message, error) { return a.MessageTo(0) }
+
+// MessageTo is like Message, and only that process can receive it: see SendTo.
+func (a *Array) MessageTo(to ProcessID) (handle.Message, error) {
 	a.mustHold()
-	t, err := a.pool.send(int(a.desc), 0)
+	t, err := a.pool.send(int(a.desc), to)
 	if err != nil {
 		return handle.Message{}, err
 	}

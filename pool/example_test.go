@@ -378,3 +378,70 @@ func ExampleVerifyImage() {
 	fmt.Println(r.Clean())
 	// Output: true
 }
+
+func ExampleRows() {
+	p, _, end := examplePool()
+	defer end()
+	a, err := p.Zeros(dtype.Uint8, 4, 6)
+	check(err)
+	defer a.Release()
+	tile, err := a.View(pool.Range{Start: 1, Stop: 3}, pool.Range{Start: 2, Stop: 5})
+	check(err)
+	defer tile.Release()
+	rows, err := pool.Rows[uint8](tile, 1)
+	check(err)
+	n := byte(0)
+	for row := range rows {
+		for i := range row {
+			n++
+			row[i] = n
+		}
+	}
+	all, err := pool.Slice[uint8](a)
+	check(err)
+	fmt.Println(all)
+	// Output: [0 0 0 0 0 0 0 0 1 2 3 0 0 0 4 5 6 0 0 0 0 0 0 0]
+}
+
+func ExamplePool_Refuse() {
+	p, worker, end := examplePool()
+	defer end()
+	a, err := worker.Zeros(dtype.Uint8, 10)
+	check(err)
+	_, err = a.SendTo(p.Self()) // and the worker dies before the transfer is on its way
+	check(err)
+	a.Release()
+	n, err := p.Refuse(worker.Self())
+	check(err)
+	fmt.Println(n)
+	// Output: 1
+}
+
+func ExampleSlice() {
+	p, _, end := examplePool()
+	defer end()
+	a, err := p.Zeros(dtype.Int32, 3)
+	check(err)
+	defer a.Release()
+	xs, err := pool.Slice[int32](a)
+	check(err)
+	xs[1] = 5
+	_, err = pool.Slice[float32](a)
+	fmt.Println(xs, errors.Is(err, pool.ErrMismatch))
+	// Output: [0 5 0] true
+}
+
+func ExampleElement() {
+	p, _, end := examplePool()
+	defer end()
+	a, err := p.Zeros(dtype.Float64, 2, 2)
+	check(err)
+	defer a.Release()
+	x, err := pool.Element[float64](a, 1, 0)
+	check(err)
+	*x = 2.5
+	xs, err := pool.Slice[float64](a)
+	check(err)
+	fmt.Println(xs)
+	// Output: [0 0 2.5 0]
+}

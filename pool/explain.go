@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena/layout"
@@ -73,10 +74,18 @@ func (p *Pool) eachHold(tell func(i, slot int)) {
 				tell(i, s.Owner())
 			}
 		case layout.Live:
-			for slot := range p.arena.Slots {
-				if p.refs.Holds(i, slot) {
-					tell(i, slot)
-				}
+			p.eachBit(i, func(slot int) { tell(i, slot) })
+		}
+	}
+}
+
+// eachBit tells the slots in the holder set of block i.
+func (p *Pool) eachBit(i int, tell func(slot int)) {
+	d := p.desc(i)
+	for w := range d.Holders {
+		for v := d.Holders[w].Load(); v != 0; v &= v - 1 {
+			if slot := w*64 + bits.TrailingZeros64(v); slot < len(p.arena.Slots) {
+				tell(slot)
 			}
 		}
 	}

@@ -33,9 +33,11 @@ type world struct {
 	arrays  []*Array
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t testing.TB) *world { return newWorldOf(t, worldOptions) }
+
+func newWorldOf(t testing.TB, o Options) *world {
 	w := &world{}
-	w.heap, w.p = createHeap(t, worldOptions)
+	w.heap, w.p = createHeap(t, o)
 	w.q, w.r = must(openHeap(w.heap)), must(openHeap(w.heap))
 	w.retire()
 	w.privates()
@@ -56,6 +58,7 @@ func (w *world) privates() {
 		{DType: dtype.Int32, Shape: []int{3, 4}},
 		{DType: dtype.Int16, Shape: []int{5, 6}, Fortran: true},
 		{DType: dtype.Float64},
+		{DType: dtype.Uint32, Shape: []int{1}},
 		{DType: dtype.Uint8, Shape: []int{4, 0, 2}},
 		{DType: dtype.Uint8, Shape: []int{600 * layout.PageSize}},
 		{DType: dtype.Float32, Shape: tenDims},
@@ -121,7 +124,7 @@ func (w *world) cached() {
 	panic("r has nothing cached")
 }
 
-// rest is a world whose processes have left: what lives lives by transfers that wait for their deadline.
+// newWorldAtRest is a world whose processes have left: what lives lives by transfers that wait for their deadline.
 func newWorldAtRest(t testing.TB) *arena.Heap {
 	w := newWorld(t)
 	for _, a := range w.arrays {

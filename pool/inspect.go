@@ -141,16 +141,18 @@ func (p *Pool) arrayInfo(i int) (ArrayInfo, bool) {
 		}
 		var buf shapeBuf
 		m, shape, err := p.read(i, &buf)
-		info := p.info(i, before, &m, shape)
-		if p.state(i) == before && err == nil {
+		e, ok := p.extent(i)
+		if err != nil || !ok {
+			continue
+		}
+		if info := p.info(i, before, e, &m, shape); p.state(i) == before {
 			return info, true
 		}
 	}
 	return ArrayInfo{}, false
 }
 
-func (p *Pool) info(i int, s layout.State, m *meta, shape []int) ArrayInfo {
-	e, _ := p.extent(i)
+func (p *Pool) info(i int, s layout.State, e layout.Extent, m *meta, shape []int) ArrayInfo {
 	info := ArrayInfo{Handle: p.handleOf(i), DType: m.dt, Shape: slices.Clone(shape), Fortran: m.fortran(), Bytes: m.bytes,
 		Extent: e.Size(), Offset: e.Offset() + m.header, Sealed: s.Sealed(), Hashed: m.flags&layout.DescHashed != 0,
 		Private: s.Kind() == layout.Private, InTransit: int(p.desc(i).Tickets.Load()),

@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"fmt"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/ndpool/ndpool/arena/layout"
@@ -27,12 +29,13 @@ func (a *Array) Seal(hash bool) error {
 	if p.refs.Sealed(i) {
 		return ErrSealed
 	}
-	e, ok := p.extent(i)
-	if !ok {
-		return p.corrupt(i, "extent", uint64(e), "within the data region")
-	}
 	d := p.desc(i)
-	mem, err := p.arena.ReadOnly(e.Offset()+uint64(d.Header.Load()), uint64(len(a.mem)))
+	e, ok := p.extent(i)
+	header, n := uint64(d.Header.Load()), uint64(len(a.mem))
+	if !ok || header+n > e.Size() {
+		return p.corrupt(i, "extent", uint64(e), fmt.Sprintf("one of %d+%d bytes", header, n))
+	}
+	mem, err := p.arena.ReadOnly(e.Offset()+header, n)
 	if err != nil {
 		return err
 	}

@@ -63,8 +63,7 @@ func (p *Pool) refill(size uint64, bin int) (int, error) {
 		return 0, err
 	}
 	for k, i := range got[:n] {
-		e, _ := p.extent(i)
-		if err := p.arena.CommitPages(e.First(), e.Pages()); err != nil {
+		if err := p.commit(i); err != nil {
 			p.giveBack(got[k:n])
 			if k > 0 {
 				break // the caller gets the first one
@@ -78,6 +77,15 @@ func (p *Pool) refill(size uint64, bin int) (int, error) {
 		}
 	}
 	return got[0], nil
+}
+
+// commit puts memory behind a BUSY block of this process.
+func (p *Pool) commit(i int) error {
+	e, ok := p.extent(i)
+	if !ok {
+		return p.corrupt(i, "extent", uint64(e), "within the data region")
+	}
+	return p.arena.CommitPages(e.First(), e.Pages())
 }
 
 // carve takes up to len(got) blocks from the allocator under the segment lock, and at least one or an error.

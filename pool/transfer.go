@@ -82,13 +82,19 @@ func (p *Pool) mint(i int, h handle.Handle, to layout.Ident) (n int, nonce uint3
 }
 
 // freeTicketLocked returns the next free ticket after the last one used, so that a spent ticket stays recognisable for
-// as long as possible.
+// as long as possible. A set that has an open one is torn, and made anew.
 func (p *Pool) freeTicketLocked() (int, bool) {
-	n, ok := p.alloc.Tickets.Next(int(p.arena.Ctl.Next.Get()) % len(p.arena.Tickets))
-	if !ok {
-		n, ok = p.alloc.Tickets.Next(0)
+	for range 2 {
+		n, ok := p.alloc.Tickets.Next(int(p.arena.Ctl.Next.Get()) % len(p.arena.Tickets))
+		if !ok {
+			n, ok = p.alloc.Tickets.Next(0)
+		}
+		if !ok || !p.ticketOpen(n) {
+			return n, ok
+		}
+		p.rebuildLocked()
 	}
-	return n, ok && !p.ticketOpen(n)
+	return 0, false
 }
 
 // Adopt takes a transfer: its array is this process's too, and the transfer is spent. The caller must Release the array.
@@ -244,6 +250,35 @@ func (p *Pool) RecallOlder(age time.Duration) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// Refuse ends the transfers that sender has directed at this process and that it has not adopted, and returns how many
+// there were: after the death of a worker, those whose 16 bytes never arrived.
+func (p *Pool) Refuse(sender ProcessID) (int, error) {
+	if err := p.enter(); err != nil {
+		return 0, err
+	}
+	defer p.leave()
+	if err := p.lock(); err != nil {
+		return 0, err
+	}
+	defer p.unlock()
+	n := 0
+	for t := range p.arena.Tickets {
+		k := &p.arena.Tickets[t]
+		if p.ticketOpen(t) && layout.Ident(k.Sender.Load()) == sender.ident() && layout.Ident(k.Receiver.Load()) == p.arena.Self() {
+			p.expireLocked(t)
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Alive tells whether a process is attached and lives.
+func (p *Pool) Alive(id ProcessID) bool {
+	alive := false
+	p.inside(func() { alive = p.arena.Alive(id.ident()) })
+	return alive
 }
 
 // ticketBlock returns the block that ticket n carries, and whether it is alive in that generation.

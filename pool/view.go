@@ -42,7 +42,9 @@ func (a *Array) View(ranges ...Range) (*Array, error) {
 		off += start * v.Strides[k]
 		v.Shape[k], v.Strides[k] = n, v.Strides[k]*step
 	}
-	v.Offset = uint64(off)
+	if !slices.Contains(v.Shape, 0) {
+		v.Offset = uint64(off) // else there is no first element, and its place may be behind the array
+	}
 	return a.place(&v)
 }
 

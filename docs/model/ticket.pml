@@ -14,8 +14,9 @@
  *  - Who takes the lock from a dead owner rebuilds what is derived: sets IN TRANSIT where a ticket justifies it and it is
  *    missing, and bumps; then clears it where none does; then tries to free. Never clear it first: others release
  *    without the lock meanwhile.
- *  - The parties of a ticket are looked at in every pass over the table, not only when their slot is swept: a ticket may
- *    be sent to a receiver that has gone already, and whose slot nobody sweeps any more.
+ *  - A ticket may be directed at somebody who lives and is not about to leave, and the sender looks under the lock. Who
+ *    leaves says so first (SWEEPING), and then drops what is directed at him, under the lock; who died is swept. So after
+ *    the pass that belongs to his end nothing new is directed at him.
  *
  * A (bit 3) holds the block and sends WIRES wires. B0 and B1 (bits 0, 1) receive: wire 0 and wire 1, or both wire 0 with
  * DUPLICATE. C (bit 4) is another holder that releases at some time. K, the keeper, sweeps, passes over the table, lets
@@ -78,12 +79,13 @@ byte wentry[2];                           /* a wire: the ticket's index; its non
 bit  sent[2];                             /* the wire has left the sender */
 
 bit  dead[NP], over[NP], swept[NP];
-bit  left[NP];                            /* truth: the slot is FREE again; dead or left is "not alive" */
+bit  departs[NP];                         /* truth: the slot is SWEEPING, by its owner who is about to leave */
+bit  slotfree[NP];                            /* truth: the slot is FREE again; dead or left is "not alive" */
 bit  believes[NP];                        /* ghost: holds the block */
 bit  ended[2];                            /* ghost: there is a reason to refuse the wire */
 bit  adopted[2];                          /* ghost */
 
-#define GONE(p)    (dead[p] || left[p])
+#define GONE(p)    (dead[p] || slotfree[p])
 #define IN_FLIGHT(t) (tkind[t] == OPEN)
 #define NOBODY_HOLDS (!believes[B0] && !believes[B1] && !believes[A] && !believes[C])
 #define ENDED(t)   ended[tnonce[t] - 1] = 1
@@ -191,7 +193,17 @@ inline close_ticket(t, how) {
 inline send(w, to) {
   lock();
   t = 0;
-  do :: t < TICKETS && IN_FLIGHT(t) -> t++ :: else -> break od;
+#ifdef BUG_SEND_TO_THE_GONE     /* whose slot was swept before: nobody drops it, ever */
+  OP(ok = 1);
+#else
+# ifdef BUG_SEND_TO_THE_LEAVING /* who has dropped what was directed at him, and is still alive for an instant */
+  OP(ok = (to == 0 || !GONE(to - 1)));
+# else
+  OP(ok = (to == 0 || !(GONE(to - 1) || departs[to - 1])));
+# endif
+#endif
+  do :: ok && t < TICKETS && IN_FLIGHT(t) -> t++ :: else -> break od;
+  if :: !ok -> t = TICKETS :: else -> ok = 0 fi;
   if
   :: t < TICKETS ->
      OP(assert(kind == LIVE && gen == 1 && hold[A]); tto[t] = to; tdeadline[t] = 0);
@@ -208,7 +220,7 @@ inline send(w, to) {
 #endif
      unlock();
      OP(wentry[w] = t; sent[w] = 1)
-  :: else -> unlock()           /* the table is full: an error, nothing written */
+  :: else -> unlock()           /* the table is full, or the receiver gone: an error, nothing written */
   fi;
   t = 0
 }
@@ -261,14 +273,10 @@ inline recall(w) {
   unlock()
 }
 
-#ifdef BUG_PARTIES_BY_SWEEP     /* sent to somebody who was swept before, or has left: nobody drops it, ever */
 #define PARTY_GONE(p) (sweeping == (p) + 1)
-#else
-#define PARTY_GONE(p) GONE(p)
-#endif
 
-/* Under the lock, every ticket: directed at somebody who is not alive: dropped; from somebody who is not alive, and
- * undirected: its grace begins; grace is over, which may be at any time: expired. */
+/* Under the lock, every ticket: directed at whose slot is swept: dropped; from whose slot is swept, and undirected: its
+ * grace begins; grace is over, which may be at any time: expired. */
 inline pass() {
   t = 0;
   do
@@ -316,7 +324,7 @@ proctype Sender(byte me) {
   t = 0;
   unlock();
 #endif
-  OP(left[me] = 1);
+  OP(slotfree[me] = 1);
   over[me] = 1;
 died:
   skip
@@ -336,7 +344,18 @@ proctype Receiver(byte me; byte w) {
   :: over[A] && !sent[w]
   :: me == B1                   /* leaves without waiting */
   fi;
-  OP(left[me] = 1);
+  OP(departs[me] = 1);
+#ifndef BUG_LEAVE_DROPS_NOTHING /* nobody sweeps the slot of who left by himself */
+  lock();
+  t = 0;
+  do
+  :: t < TICKETS -> if :: IN_FLIGHT(t) && tto[t] == me + 1 -> close_ticket(t, EXPIRED) :: else fi; t++
+  :: else -> break
+  od;
+  t = 0;
+  unlock();
+#endif
+  OP(slotfree[me] = 1);
   over[me] = 1;
 died:
   skip
@@ -354,7 +373,7 @@ died:
 #define TODO(p)  (dead[p] && !swept[p])
 #define TODO_ANY (TODO(B0) || TODO(B1) || TODO(A) || TODO(C))
 #define ALL_OVER (over[B0] && over[B1] && over[A] && over[C])
-#define STALE(t) (IN_FLIGHT(t) && (tdeadline[t] || (tto[t] != 0 && GONE(tto[t] - 1)) || (tto[t] == 0 && GONE(A))))
+#define STALE(t) (IN_FLIGHT(t) && tdeadline[t])
 #if TICKETS == 2
 #define STALE_ANY (STALE(0) || STALE(1))
 #else
@@ -382,9 +401,6 @@ proctype Keeper(byte me) {
      v = 0;
      unlock()
   :: STALE_ANY && !TODO_ANY -> lock(); pass(); unlock()
-#if defined(BUG_PARTIES_BY_SWEEP) || defined(BUG_NO_DEADLINE)
-  :: ALL_OVER && !TODO_ANY && !tdeadline[0] && !tdeadline[TICKETS - 1] -> break /* the keeper sees nothing to do */
-#endif
   :: ALL_OVER && !TODO_ANY && !STALE_ANY -> break
   od;
   assert(tkind[0] != OPEN && tkind[TICKETS - 1] != OPEN && tickets == 0);

@@ -116,18 +116,9 @@ func (f *fleet) bury(w *worker, lost []handoff) error {
 		return err
 	}
 	// A transfer that is directed at a living process is not swept, in case the news of it is still in some pipe. Here
-	// there is none: what it sent and had no time to tell about is adopted, and let go.
-	for t := range f.pool.Transfers() {
-		if t.Sender != w.id {
-			continue
-		}
-		a, err := f.pool.Adopt(t.Transfer)
-		if err != nil {
-			return err
-		}
-		a.Release()
-	}
-	return nil
+	// there is none: what it sent and had no time to tell about is refused.
+	_, err := f.pool.Refuse(w.id)
+	return err
 }
 
 // replace starts a worker in the place of one that was buried. Workers that die again and again end the run.

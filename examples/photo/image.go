@@ -181,7 +181,7 @@ func save(ctx context.Context, path string, img image.Image) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return fmt.Errorf("photo: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".photo-*.png")
+	f, err := os.Create(path + ".part") // whoever is killed leaves one at most
 	if err != nil {
 		return fmt.Errorf("photo: %w", err)
 	}
@@ -193,9 +193,6 @@ func save(ctx context.Context, path string, img image.Image) (err error) {
 	}()
 	enc := png.Encoder{CompressionLevel: png.BestSpeed}
 	if err := enc.Encode(cancellable{ctx, f}, img); err != nil {
-		return fmt.Errorf("photo: %w", err)
-	}
-	if err := f.Chmod(0o644); err != nil {
 		return fmt.Errorf("photo: %w", err)
 	}
 	return os.Rename(f.Name(), path)

@@ -13,6 +13,7 @@
 //	fleet.go   the worker processes as the parent sees them: start, stop, bury
 //	run.go     the parent's side of one run over all tiles
 //	kill.go    the murder
+//	cpu.go     processor time
 //	check.go   what must be true in the end
 //	report.go  what is printed
 package main
@@ -163,11 +164,12 @@ func photo(ctx context.Context, o options, progress io.Writer) (rep report, err 
 // round times the job once in each way, one after the other, so that whatever else the machine does disturbs all alike.
 // Nobody is killed in any of them; workers and memory are warm.
 func (s *studio) round(ctx context.Context, f *fleet, rep *report, reference *image.RGBA) error {
+	cpu := f.cpuSeconds()
 	seconds, err := s.reference(ctx, reference)
 	if err != nil {
 		return err
 	}
-	rep.Alone.add(runReport{Seconds: seconds})
+	rep.Alone.add(runReport{Seconds: seconds, CPUSeconds: f.cpuSeconds() - cpu})
 	for _, how := range []transport{byHandle, throughPipes} {
 		r, err := s.run(ctx, f, how, false)
 		if err != nil {

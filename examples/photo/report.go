@@ -46,8 +46,9 @@ type jobReport struct {
 // runReport is what one run over all tiles took.
 type runReport struct {
 	Seconds    float64     `json:"seconds"`
-	Arrays     int64       `json:"arrays"`      // passed by handle, in both directions
-	ArrayBytes int64       `json:"array_bytes"` // of those: bytes that went through no pipe
+	CPUSeconds float64     `json:"cpu_seconds,omitempty"` // of all processes
+	Arrays     int64       `json:"arrays"`                // passed by handle, in both directions
+	ArrayBytes int64       `json:"array_bytes"`           // of those: bytes that went through no pipe
 	PipeBytes  int64       `json:"pipe_bytes"`
 	Kill       *killReport `json:"kill,omitempty"`
 }
@@ -55,16 +56,22 @@ type runReport struct {
 // timedReport is what several runs took.
 type timedReport struct {
 	Seconds   []float64 `json:"seconds"`
+	CPU       []float64 `json:"cpu_seconds"` // of all processes
 	Median    float64   `json:"median"`
+	MedianCPU float64   `json:"median_cpu"`
 	PipeBytes int64     `json:"pipe_bytes"` // of one run
 }
 
 // add adds a timed run.
 func (t *timedReport) add(r runReport) {
-	t.Seconds = append(t.Seconds, r.Seconds)
-	sorted := slices.Sorted(slices.Values(t.Seconds))
-	t.Median = (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+	t.Seconds, t.CPU = append(t.Seconds, r.Seconds), append(t.CPU, r.CPUSeconds)
+	t.Median, t.MedianCPU = median(t.Seconds), median(t.CPU)
 	t.PipeBytes = r.PipeBytes
+}
+
+func median(xs []float64) float64 {
+	sorted := slices.Sorted(slices.Values(xs))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 // timed returns the report of one way.
@@ -134,8 +141,8 @@ func (rep *report) printFirst(line func(what, format string, args ...any)) {
 	}
 	line("passed", "%d arrays by handle, both ways; %s went through pipes", r.Arrays, size(r.PipeBytes))
 	line("not copied", "%d bytes (%s): the tiles with their halos, and the results", r.ArrayBytes, size(r.ArrayBytes))
-	line("copied", "once into the pool, when it was decoded and enlarged; each result once into the whole image,")
-	line("", "which the PNG encoder wants in one piece (%s)", size(int64(rep.Source.UsedWidth)*int64(rep.Source.UsedHeight)*channels))
+	line("copied", "the decoded photograph into the pool, enlarged on the way; each result into the whole image,")
+	line("", "since the PNG encoder wants it in one piece (%s)", size(int64(rep.Source.UsedWidth)*int64(rep.Source.UsedHeight)*channels))
 	line("first run", "%.3f s%s", r.Seconds, map[bool]string{true: ", with the kill and a new worker, on fresh memory"}[r.Kill != nil])
 }
 
@@ -143,10 +150,12 @@ func (rep *report) printTimes(line func(what, format string, args ...any)) {
 	if len(rep.Handle.Seconds) == 0 {
 		return
 	}
-	line("filter phase", "medians of %d rounds by turns; same workers and tiles, nobody killed, warm memory", len(rep.Handle.Seconds))
-	line("  by handle", "%.3f s, %s through pipes", rep.Handle.Median, size(rep.Handle.PipeBytes))
-	line("  as pixels", "%.3f s, %s through pipes: %.2f times as long", rep.Pipes.Median, size(rep.Pipes.PipeBytes), rep.Pipes.Median/rep.Handle.Median)
-	line("  for scale", "%.3f s, the filter alone: one process, %d threads, nothing passed", rep.Alone.Median, rep.Machine.Cores)
+	line("filter phase", "medians of %d rounds by turns; same workers, tiles and pipes (as the system makes them), nobody killed, warm memory", len(rep.Handle.Seconds))
+	h, p, a := rep.Handle, rep.Pipes, rep.Alone
+	line("  by handle", "%.3f s, %.3f s of processor time, %s through pipes", h.Median, h.MedianCPU, size(h.PipeBytes))
+	line("  as pixels", "%.3f s, %.3f s of processor time, %s through pipes", p.Median, p.MedianCPU, size(p.PipeBytes))
+	line("  so pipes take", "%.2f times the time, %.2f times the processor time", p.Median/h.Median, p.MedianCPU/h.MedianCPU)
+	line("  for scale", "%.3f s, %.3f s of processor time: the filter alone, in one process", a.Median, a.MedianCPU)
 }
 
 func (rep *report) printEnd(line func(what, format string, args ...any)) {

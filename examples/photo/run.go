@@ -50,7 +50,7 @@ func (s *studio) run(ctx context.Context, f *fleet, how transport, kill bool) (r
 		r.todo <- t
 	}
 	r.left.Store(int64(len(s.tiles)))
-	before := f.traffic.Load()
+	traffic, buried, cpu := f.traffic.Load(), f.buried.Load(), f.cpuSeconds()
 
 	var murder *killReport
 	var wg sync.WaitGroup
@@ -69,12 +69,17 @@ func (s *studio) run(ctx context.Context, f *fleet, how transport, kill bool) (r
 	wg.Wait()
 	seconds := time.Since(start).Seconds()
 
+	cpu = f.cpuSeconds() - cpu
+	if f.buried.Load() != buried {
+		cpu = 0 // nobody knows: the time of who died went with him
+	}
+
 	slices.Sort(r.redone)
 	if murder != nil {
 		murder.Redone = r.redone
 	}
-	return runReport{Seconds: seconds, Arrays: r.arrays.Load(), ArrayBytes: r.arrayBytes.Load(),
-		PipeBytes: int64(f.traffic.Load() - before), Kill: murder}, context.Cause(r.interrupted)
+	return runReport{Seconds: seconds, CPUSeconds: cpu, Arrays: r.arrays.Load(), ArrayBytes: r.arrayBytes.Load(),
+		PipeBytes: int64(f.traffic.Load() - traffic), Kill: murder}, context.Cause(r.interrupted)
 }
 
 // serve keeps the worker in place i busy until all tiles are done, and replaces it when it dies.

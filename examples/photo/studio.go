@@ -57,7 +57,7 @@ func openStudio(o options, rep *sourceReport) (s *studio, err error) {
 	return s, nil
 }
 
-// load enlarges the photograph into the pool. From there on it is never copied again but into workers' registers.
+// load enlarges the photograph into the pool. From there on nobody copies it.
 func (s *studio) load(src *image.RGBA, size image.Point) (err error) {
 	if s.array, s.in, err = newImage(s.pool, size); err != nil {
 		return err

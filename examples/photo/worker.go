@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 
 	"github.com/ndpool/ndpool/dtype"
 	"github.com/ndpool/ndpool/handle"
@@ -87,7 +88,7 @@ type workbench struct {
 	result []uint8
 }
 
-// byHandle receives a view of the image, filters it into a new array, and sends that.
+// byHandle filters a view of the photograph into a new array, and sends that.
 //
 // The result is directed at the parent. If this process dies before it has told the parent, the transfer stays, and the
 // parent finds it when it buries us; if the parent dies, the transfer dies with it.
@@ -96,15 +97,11 @@ func (w *workbench) byHandle(j *job) error {
 	if err != nil {
 		return err
 	}
-	view, err := w.pool.Receive(m, pool.ReadOnly(true)) // a defect in the filter faults here, and harms nobody
+	photo, rows, err := w.receive(m)
 	if err != nil {
 		return err
 	}
-	defer view.Release()
-	rows, err := rowsOfView(view)
-	if err != nil {
-		return err
-	}
+	defer photo.Release()
 	area := j.area()
 	result, err := w.pool.Alloc(dtype.Uint8, area.Dy(), area.Dx(), channels)
 	if err != nil {
@@ -125,22 +122,18 @@ func (w *workbench) byHandle(j *job) error {
 	return err
 }
 
-// rowsOfView returns the rows of a view, without a copy. They may be used as long as the view is held: the views of
-// single rows only lead there.
-func rowsOfView(view *pool.Array) ([][]uint8, error) {
-	rows := make([][]uint8, view.Shape()[0])
-	for y := range rows {
-		row, err := view.View(pool.At(y))
-		if err != nil {
-			return nil, err
-		}
-		rows[y], err = row.Bytes()
-		row.Release()
-		if err != nil {
-			return nil, err
-		}
+// receive takes the tile of a message, and returns its rows, which may be used until the tile is released.
+func (w *workbench) receive(m handle.Message) (tile *pool.Array, rows [][]uint8, err error) {
+	tile, err = w.pool.Receive(m, pool.ReadOnly(true)) // a defect in the filter faults here, and harms nobody
+	if err != nil {
+		return nil, nil, err
 	}
-	return rows, nil
+	each, err := pool.Rows[uint8](tile, 2)
+	if err != nil {
+		tile.Release()
+		return nil, nil, err
+	}
+	return tile, slices.Collect(each), nil
 }
 
 // throughPipes does the same with the pixels in pipes, for comparison: they are read into memory of this process, and

@@ -2,9 +2,9 @@
 //
 // The parent makes a pool without a name and starts itself several times; the workers inherit the pool's descriptor. A
 // message is 40 bytes, whatever the size of its array. It carries a transfer, which keeps the array alive until somebody
-// receives it: the sender releases its own reference right away.
+// receives it, so that the sender releases its own reference right away, and does not touch the array any more.
 //
-// Example photo does the same with views, and with a worker that is killed.
+// Example photo does the same with views and new arrays, and with a worker that is killed.
 package main
 
 import (
@@ -23,12 +23,12 @@ import (
 const (
 	workers   = 3
 	jobs      = 12
-	length    = 1 << 20 // elements of an array, 8 MiB
+	length    = 1 << 18 // elements of an array, 2 MiB
 	workerEnv = "NDPOOL_PIPES_WORKER"
 )
 
 func main() {
-	work := func() error { return run(os.Stdout) }
+	work := func() error { return parent(os.Stdout) }
 	if os.Getenv(workerEnv) != "" {
 		work = worker
 	}
@@ -39,7 +39,58 @@ func main() {
 	os.Exit(0)
 }
 
-// worker answers each array with one of the square roots, until the parent closes the pipe, by will or by death.
+// parent gives the workers their jobs by turns, and then reads the results in the same order. Messages are so short that
+// all of them fit into the pipes.
+func parent(w io.Writer) error {
+	p, err := pool.Create("pipes", pool.Options{Anonymous: true, Capacity: 64 << 20})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	var to [workers]*handle.Encoder
+	var from [workers]*handle.Decoder
+	for i := range workers {
+		stdin, stdout, stop, err := start(p)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		to[i], from[i] = handle.NewEncoder(stdin), handle.NewDecoder(stdout)
+	}
+	for n := range jobs {
+		a, err := p.Alloc(dtype.Float64, length)
+		if err != nil {
+			return err
+		}
+		if err := pass(a, to[n%workers], func(float64) float64 { return float64(n * n) }); err != nil {
+			return err
+		}
+	}
+	total := 0.0
+	for n := range jobs {
+		m, err := from[n%workers].Decode()
+		if err != nil {
+			return fmt.Errorf("worker %d: %w", n%workers, err) // io.EOF: it died
+		}
+		a, err := p.Receive(m)
+		if err != nil {
+			return err
+		}
+		xs, err := pool.Slice[float64](a)
+		for _, x := range xs {
+			total += x
+		}
+		a.Release() // the last reference: its memory is free
+		if err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(w, "%d arrays of %d elements through %d workers, sum %.0f\n", jobs, length, workers, total)
+	return err
+}
+
+// worker takes the square root of each element of each array, and sends the array back, until the parent closes the pipe,
+// by will or by death. If this process is killed, whoever sweeps the pool next lets go what it held.
 func worker() error {
 	p, err := pool.Open("", pool.Options{File: os.NewFile(3, "pool")})
 	if err != nil {
@@ -54,107 +105,31 @@ func worker() error {
 		} else if err != nil {
 			return err
 		}
-		if m, err = roots(p, m); err != nil {
+		a, err := p.Receive(m)
+		if err != nil {
 			return err
 		}
-		if err := out.Encode(m); err != nil {
+		if err := pass(a, out, math.Sqrt); err != nil {
 			return err
 		}
 	}
 }
 
-// roots receives one array and returns the message of another. Should this process die in between, whoever sweeps the
-// pool next lets go what it held.
-func roots(p *pool.Pool, m handle.Message) (none handle.Message, err error) {
-	a, err := p.Receive(m)
-	if err != nil {
-		return none, err
-	}
+// pass changes each element of an array and hands the array over; it releases the caller's reference.
+func pass(a *pool.Array, to *handle.Encoder, change func(float64) float64) error {
 	defer a.Release()
-	b, err := p.Alloc(dtype.Float64, a.Shape()...)
-	if err != nil {
-		return none, err
-	}
-	defer b.Release() // the transfer of the message keeps it alive
 	xs, err := pool.Slice[float64](a)
-	if err != nil {
-		return none, err
-	}
-	ys, err := pool.Slice[float64](b)
-	if err != nil {
-		return none, err
-	}
-	for i, x := range xs {
-		ys[i] = math.Sqrt(x)
-	}
-	return b.Message()
-}
-
-// run is the parent: it gives each worker its jobs by turns, and then reads the results in the same order. Messages are so
-// short that all of them fit into the pipes.
-func run(w io.Writer) error {
-	p, err := pool.Create("pipes", pool.Options{Anonymous: true, Capacity: 256 << 20})
 	if err != nil {
 		return err
 	}
-	defer p.Close()
-	var in [workers]*handle.Encoder
-	var out [workers]*handle.Decoder
-	for i := range workers {
-		stdin, stdout, stop, err := start(p)
-		if err != nil {
-			return err
-		}
-		defer stop()
-		in[i], out[i] = handle.NewEncoder(stdin), handle.NewDecoder(stdout)
+	for i, x := range xs {
+		xs[i] = change(x)
 	}
-	for n := range jobs {
-		m, err := squares(p, n)
-		if err == nil {
-			err = in[n%workers].Encode(m)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	total := 0.0
-	for n := range jobs {
-		m, err := out[n%workers].Decode()
-		if err != nil {
-			return fmt.Errorf("worker %d: %w", n%workers, err)
-		}
-		b, err := p.Receive(m)
-		if err != nil {
-			return err
-		}
-		ys, err := pool.Slice[float64](b)
-		for _, y := range ys {
-			total += y
-		}
-		b.Release()
-		if err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(w, "%d arrays of %d elements through %d workers, sum %.0f\n", jobs, length, workers, total)
-	return err
-}
-
-// squares returns the message of a new array that is full of n*n.
-func squares(p *pool.Pool, n int) (none handle.Message, err error) {
-	a, err := p.Alloc(dtype.Float64, length)
+	m, err := a.Message()
 	if err != nil {
-		return none, err
+		return err
 	}
-	defer a.Release() // the transfer of the message keeps it alive
-	xs, err := pool.Slice[float64](a)
-	if err != nil {
-		return none, err
-	}
-	for i := range xs {
-		xs[i] = float64(n * n)
-	}
-	return a.Message()
+	return to.Encode(m)
 }
 
 // start starts a worker. stop closes its input, on which it leaves, and waits for that.

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"fmt"
 	"math/bits"
 
 	"github.com/ndpool/ndpool/arena/layout"
@@ -135,6 +136,10 @@ func (p *Pool) takeFast(bin int, m *meta, shape []int) (int, bool) {
 // drop ends one reference of this process; the last of all parks the block. Release never waits for the segment lock.
 func (p *Pool) drop(i int) {
 	st := p.refs.Lock(i)
+	if p.refs.CountLocked(i) == 0 {
+		st.Unlock()
+		panic(fmt.Sprintf("pool: release of block %d, which this process does not hold", i))
+	}
 	last := p.refs.DropLocked(i)
 	st.Live--
 	if last {

@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"pgregory.net/rapid"
@@ -8,33 +10,32 @@ import (
 	"github.com/ndpool/ndpool/handle"
 )
 
-// operations are what the machine can do, by name.
+// operations are what the machine can do, by name, some more often than others.
 func (m *machine) operations() map[string]func(*rapid.T) {
-	return map[string]func(*rapid.T){
-		"":            m.invariant,
-		"alloc":       m.opAlloc,
-		"alloc again": m.opAlloc,
-		"retain":      m.opRetain,
-		"handle":      m.opHandle,
-		"send":        m.opSend,
-		"send to":     m.opSend,
-		"adopt":       m.opAdopt,
-		"adopt again": m.opAdopt,
-		"forge":       m.opForge,
-		"foreign":     m.opForeign,
-		"recall":      m.opRecall,
-		"recall old":  m.opRecallOlder,
-		"release":     m.opRelease,
-		"release too": m.opRelease,
-		"view":        m.opView,
-		"seal":        m.opSeal,
-		"trim":        m.opTrim,
-		"reap":        m.opReap,
-		"time":        m.opTime,
-		"open":        m.opOpen,
-		"close":       m.opClose,
-		"die":         m.opDie,
-		"takeover":    m.opTakeover,
+	ops := map[string]func(*rapid.T){"": m.invariant, "forge": m.opForge, "foreign": m.opForeign, "recall": m.opRecall, "recall old": m.opRecallOlder,
+		"seal": m.opSeal, "trim": m.opTrim, "reap": m.opReap, "time": m.opTime, "close": m.opClose, "die": m.opDie, "takeover": m.opTakeover}
+	for name, op := range map[string]func(*rapid.T){"retain": m.opRetain, "handle": m.opHandle, "send": m.opSend, "adopt": m.opAdopt,
+		"release": m.opRelease, "view": m.opView, "open": m.opOpen} {
+		ops[name], ops[name+" 2"], ops[name+" 3"] = op, op, op
+	}
+	for n := range 8 {
+		ops[fmt.Sprint("alloc ", n)] = m.opAlloc
+	}
+	for name, op := range ops {
+		ops[name] = func(t *rapid.T) {
+			defer nothing()
+			op(t)
+		}
+	}
+	return ops
+}
+
+// errNone ends an operation that has nothing to work on. Not by a Skip: rapid ends a run after many of those.
+var errNone = errors.New("none")
+
+func nothing() {
+	if r := recover(); r != nil && r != errNone {
+		panic(r)
 	}
 }
 
@@ -43,7 +44,11 @@ func (m *machine) opAlloc(t *rapid.T) {
 	s := Spec{DType: drawDType(t), Shape: drawShape(t), Fortran: rapid.Bool().Draw(t, "fortran"), Zero: rapid.Bool().Draw(t, "zero")}
 	a, err := p.p.New(s)
 	if err != nil {
-		m.check(err, ErrFull)
+		want := ErrFull
+		if alive, _ := m.alive(); alive == machineOptions.Arrays {
+			want = ErrTableFull
+		}
+		m.check(err, want)
 		return
 	}
 	for _, x := range a.mem {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"errors"
+	"flag"
 	"slices"
 	"testing"
 	"time"
@@ -48,15 +49,6 @@ type mproc struct {
 	refs []*mref
 }
 
-func (m *mproc) holds(b *mblock) (n int) {
-	for _, r := range m.refs {
-		if r.b == b {
-			n++
-		}
-	}
-	return n
-}
-
 // mtransfer is a transfer. end is why it can be adopted no more, nil while it is open.
 type mtransfer struct {
 	msg  handle.Message
@@ -100,7 +92,7 @@ func (m *machine) check(err, want error) {
 
 func pick[E any](m *machine, from []E, label string) E {
 	if len(from) == 0 {
-		m.Skip("none")
+		panic(errNone)
 	}
 	return from[rapid.IntRange(0, len(from)-1).Draw(m.T, label)]
 }
@@ -210,14 +202,7 @@ func (m *machine) invariant(*rapid.T) {
 	p := m.procs[m.steps%len(m.procs)].p
 	s, err := p.Stats()
 	m.check(err, nil)
-	alive, bytes := 0, uint64(0)
-	m.blocks = slices.DeleteFunc(m.blocks, func(b *mblock) bool { return !b.alive() && len(m.blocks) > 50 })
-	for _, b := range m.blocks {
-		if b.alive() {
-			alive++
-			bytes += uint64(b.size)
-		}
-	}
+	alive, bytes := m.alive()
 	if s.Arrays != alive || s.Live != bytes || s.Transfers != m.openTransfers() || s.Processes != len(m.procs) {
 		m.Fatalf("%d arrays of %d bytes, %d transfers, %d processes; expected %d, %d, %d, %d",
 			s.Arrays, s.Live, s.Transfers, s.Processes, alive, bytes, m.openTransfers(), len(m.procs))
@@ -225,6 +210,17 @@ func (m *machine) invariant(*rapid.T) {
 	if m.steps%4 == 0 {
 		m.verify(p)
 	}
+}
+
+// alive returns the number of blocks that are alive, and their users' bytes.
+func (m *machine) alive() (n int, bytes uint64) {
+	for _, b := range m.blocks {
+		if b.alive() {
+			n++
+			bytes += uint64(b.size)
+		}
+	}
+	return n, bytes
 }
 
 func (m *machine) verify(p *Pool) {
@@ -287,9 +283,13 @@ func poolProperty(t *rapid.T) {
 }
 
 func TestPoolMachine(t *testing.T) {
-	n := 3
+	n := 1
 	if torture() {
-		n = 1000
+		n = 200
+	}
+	if f := flag.Lookup("rapid.steps"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set("150")
+		defer func() { _ = f.Value.Set(f.DefValue) }()
 	}
 	for range n {
 		rapid.Check(t, poolProperty)

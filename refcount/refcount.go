@@ -20,8 +20,11 @@
 package refcount
 
 import (
+	"fmt"
+
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/internal/invariants"
 	"github.com/ndpool/ndpool/internal/lazy"
 	"github.com/ndpool/ndpool/internal/spin"
 )
@@ -117,9 +120,20 @@ func (t *Table) Begin(i int) {
 // this process owns it. It returns the new word.
 func (t *Table) Own(i int, k layout.Kind) layout.State {
 	d := &t.descs[i]
-	s := layout.State(d.State.Load()).To(k, t.slot)
+	now := layout.State(d.State.Load())
+	if invariants.Enabled {
+		t.mustOwn(i, now)
+	}
+	s := now.To(k, t.slot)
 	d.State.Publish(uint64(s))
 	return s
+}
+
+// mustOwn panics if somebody else may change the word too: a defect of this module.
+func (t *Table) mustOwn(i int, s layout.State) {
+	if k := s.Kind(); k != layout.Free && (!k.Owned() || k == layout.Cached || s.Owner() != t.slot) {
+		panic(fmt.Sprintf("refcount: block %d is %v of slot %d, not slot %d's to change", i, k, s.Owner(), t.slot))
+	}
 }
 
 // Disown moves a descriptor of this process to FREE or RETIRED. Preconditions: as for Own, and the segment lock is held.
@@ -172,7 +186,7 @@ func (t *Table) ShareLocked(i int) {
 // HeldLocked tells whether this process's bit is set on purpose: the block was shared and this process has a reference.
 func (t *Table) HeldLocked(i int) bool { return t.local.At(i).held }
 
-// DropLocked ends one reference of this process. It reports true when that was the last reference of all: the block is
+// DropLocked ends one reference of this process, which must have one. It reports true when that was the last reference of all: the block is
 // this process's now, BUSY or PRIVATE, in a new generation, and the caller gives its bytes back.
 func (t *Table) DropLocked(i int) (last bool) {
 	r := t.local.At(i)

@@ -22,6 +22,7 @@ demo: build ## the main job: a photograph through worker processes, one of them 
 	$(BIN)/photo $(if $(IMAGE),-image $(IMAGE)) $(DEMO_FLAGS)
 
 test: ## everything: lint, tests, race detector, crash build, models, fuzzing, arm64 build
+	@$(STAGE) begin
 	@$(STAGE) lint        $(MAKE) --no-print-directory lint
 	@$(STAGE) unit        $(MAKE) --no-print-directory unit
 	@$(STAGE) race        $(MAKE) --no-print-directory race
@@ -52,7 +53,7 @@ storm: ## many processes, random SIGKILL, SIGSTOP and SIGCONT; MINUTES=n for lon
 	$(GO) run ./fuzz/storm $(if $(MINUTES),-minutes $(MINUTES),-minutes 0.25)
 
 fuzz-short: ## each fuzz target for a few seconds; FUZZTIME=10m for longer
-	scripts/fuzz $(or $(FUZZTIME),5s)
+	scripts/fuzz $(or $(FUZZTIME),3s)
 
 model: ## the protocol's rules, by spin, and the mutations that break them
 	scripts/need spin spin -- docs/model/run
@@ -64,8 +65,8 @@ arm64-build: ## cross-build for arm64, and for systems that are not supported
 test-arm64: ## the tests under qemu-user
 	scripts/need qemu-aarch64-static qemu-user-static -- env GOARCH=arm64 $(GO) test -exec qemu-aarch64-static -short $(PKGS)
 
-bench: ## benchmarks; figures in bench/README.md
-	$(GO) test -run '^$$' -bench . -benchmem ./bench
+bench: ## benchmarks, medians of three; figures in bench/README.md
+	scripts/bench
 
 torture: ## the crash build with all pairs of deaths, in real processes; long
 	NDPOOL_TORTURE=1 $(GO) test -timeout 2h -tags ndpool_crash -run Crash ./pool

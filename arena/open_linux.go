@@ -174,14 +174,19 @@ func openFile(loc Location) (int, error) {
 	if loc.FD > 0 {
 		return unix.FcntlInt(uintptr(loc.FD), unix.F_DUPFD_CLOEXEC, 3)
 	}
-	fd, err := unix.Open(loc.Path(), unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	return openPath(loc.Path(), unix.O_RDWR)
+}
+
+// openPath opens a file that is no symlink, for reading, or for writing too.
+func openPath(path string, access int) (int, error) {
+	fd, err := unix.Open(path, access|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		err = fmt.Errorf("open %s: %w", loc.Path(), ErrNotExist)
+		err = fmt.Errorf("open %s: %w", path, ErrNotExist)
 	case errors.Is(err, unix.ELOOP):
-		err = fmt.Errorf("open %s: %w: it is a symlink", loc.Path(), ErrPermission)
+		err = fmt.Errorf("open %s: %w: it is a symlink", path, ErrPermission)
 	default:
-		err = wrapPath("open", loc.Path(), err)
+		err = wrapPath("open", path, err)
 	}
 	fd, _, err = raise(fd, err, "")
 	return fd, err
@@ -189,13 +194,9 @@ func openFile(loc Location) (int, error) {
 
 // check refuses files that are not regular, or that belong to somebody who is not allowed, and returns the size.
 func (f *file) check() (uint64, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(f.fd, &st); err != nil {
+	st, err := f.regular()
+	if err != nil {
 		return 0, err
-	}
-	f.know(&st)
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return 0, &FormatError{Path: f.path, What: "file type", Got: fmt.Sprintf("%#o", st.Mode&unix.S_IFMT), Want: "a regular file"}
 	}
 	own := int(st.Uid) == unix.Geteuid() || slices.Contains(f.loc.UIDs, int(st.Uid)) || slices.Contains(f.loc.GIDs, int(st.Gid))
 	if f.loc.named() && !own {
@@ -203,6 +204,19 @@ func (f *file) check() (uint64, error) {
 			f.path, ErrPermission, st.Uid, st.Gid, unix.Geteuid())
 	}
 	return uint64(st.Size), nil
+}
+
+// regular refuses what is no regular file.
+func (f *file) regular() (unix.Stat_t, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return st, wrapPath("stat", f.path, err)
+	}
+	f.know(&st)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return st, &FormatError{Path: f.path, What: "file type", Got: fmt.Sprintf("%#o", st.Mode&unix.S_IFMT), Want: "a regular file"}
+	}
+	return st, nil
 }
 
 // readSuper reads the superblock into private memory.

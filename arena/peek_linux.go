@@ -30,18 +30,18 @@ func Peek(loc Location) (*Arena, error) {
 // peek opens the file and copies it. What it leaves open at an error is the arena's.
 func peek(loc Location, a *Arena) (err error) {
 	f := &file{loc: loc, path: loc.Path()}
-	if f.fd, err = openReadOnly(loc); err != nil {
+	if f.fd, err = openPath(loc.Path(), unix.O_RDONLY); err != nil {
 		return err
 	}
 	a.back = f
-	size, err := f.regular()
+	st, err := f.regular()
 	if err != nil {
 		return err
 	}
 	if err := readSuper(f.fd, f.path, &a.Super); err != nil {
 		return err
 	}
-	if a.Geo, err = CheckSuper(&a.Super, f.path, size); err != nil {
+	if a.Geo, err = CheckSuper(&a.Super, f.path, uint64(st.Size)); err != nil {
 		return err
 	}
 	f.mem, err = unix.Mmap(-1, 0, int(a.Geo.FileSize), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
@@ -50,33 +50,6 @@ func peek(loc Location, a *Arena) (err error) {
 	}
 	a.lay(f.mem)
 	return f.copyTruth(a)
-}
-
-func openReadOnly(loc Location) (int, error) {
-	fd, err := unix.Open(loc.Path(), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		err = fmt.Errorf("open %s: %w", loc.Path(), ErrNotExist)
-	case errors.Is(err, unix.ELOOP):
-		err = fmt.Errorf("open %s: %w: it is a symlink", loc.Path(), ErrPermission)
-	default:
-		err = wrapPath("open", loc.Path(), err)
-	}
-	fd, _, err = raise(fd, err, "")
-	return fd, err
-}
-
-// regular refuses what is no regular file, and returns the size.
-func (f *file) regular() (uint64, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(f.fd, &st); err != nil {
-		return 0, wrapPath("stat", f.path, err)
-	}
-	f.know(&st)
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return 0, &FormatError{Path: f.path, What: "file type", Got: fmt.Sprintf("%#o", st.Mode&unix.S_IFMT), Want: "a regular file"}
-	}
-	return uint64(st.Size), nil
 }
 
 // copyTruth copies the tables that are truth, of the descriptors those that have memory.

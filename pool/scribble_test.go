@@ -250,6 +250,9 @@ func scribbles(t *testing.T, n int) (from, to uint64) {
 }
 
 func TestScribbledBookkeeping(t *testing.T) {
+	if invariants.Enabled {
+		t.Skip("invariants take a scribble for a defect of this module")
+	}
 	from, to := scribbles(t, 300)
 	for seed := from; seed < to; seed++ {
 		s := newScribbled(t, seed)

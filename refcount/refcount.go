@@ -164,7 +164,8 @@ func (t *Table) Retake(i int, s layout.State) bool {
 func (t *Table) PublishLocked(i int) {
 	t.Own(i, layout.Private)
 	r := t.local.At(i)
-	r.count, r.held = 1, false
+	r.count++ // from 0, unless a scribble made us give away a block that this process holds: then both references count
+	r.held = false
 }
 
 // AddLocked counts one more reference of this process. Precondition: it has one already.

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/internal/selfexec"
 )
 
 // Tests of death need processes that can die. The test binary starts itself again with childEnv set; the child obeys one
@@ -50,7 +51,7 @@ func startChild(t testing.TB, task string, loc Location, files ...*os.File) *chi
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{cmd: exec.Command(os.Args[0])}
+	c := &child{cmd: selfexec.Command()}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+string(env))
 	c.cmd.ExtraFiles = files
 	if c.in, err = c.cmd.StdinPipe(); err != nil {

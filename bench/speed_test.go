@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/ndpool/ndpool/dtype"
 	"github.com/ndpool/ndpool/handle"
+	"github.com/ndpool/ndpool/internal/selfexec"
 	"github.com/ndpool/ndpool/pool"
 )
 
@@ -95,7 +95,7 @@ func BenchmarkPairTwoProcesses(b *testing.B) {
 	p := newPool(b, pool.Options{Capacity: 64 << 20})
 	f := must(p.File())
 	defer f.Close()
-	cmd := exec.Command(os.Args[0])
+	cmd := selfexec.Command()
 	cmd.Env = append(os.Environ(), "NDPOOL_BENCH_CHILD=1")
 	cmd.ExtraFiles = []*os.File{f}
 	if err := cmd.Start(); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ndpool/ndpool/dtype"
 	"github.com/ndpool/ndpool/handle"
+	"github.com/ndpool/ndpool/internal/selfexec"
 	"github.com/ndpool/ndpool/pool"
 )
 
@@ -224,7 +225,7 @@ func serve(in io.Reader, out io.Writer) {
 }
 
 func startRemote() (*remote, error) {
-	r := &remote{cmd: exec.Command(os.Args[0])}
+	r := &remote{cmd: selfexec.Command()}
 	r.cmd.Env = append(os.Environ(), childEnv+"=1")
 	r.cmd.Stderr = os.Stderr
 	in, err := r.cmd.StdinPipe()

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"github.com/ndpool/ndpool/internal/selfexec"
 	"os"
 	"os/exec"
 	"testing"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 
 // child returns a command that runs one of the children.
 func child(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
+	cmd := selfexec.Command(args...)
 	cmd.Env = append(os.Environ(), childEnv+"="+name)
 	cmd.Stderr = os.Stderr
 	return cmd

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/ndpool/ndpool/dtype"
+	"github.com/ndpool/ndpool/internal/selfexec"
 	"github.com/ndpool/ndpool/pool"
 )
 
@@ -44,7 +45,7 @@ func hold(dir string) {
 }
 
 func child(name string, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
+	cmd := selfexec.Command(args...)
 	cmd.Env = append(os.Environ(), childEnv+"="+name)
 	return cmd
 }

@@ -16,7 +16,7 @@ func TestTransfers(t *testing.T) {
 	_, err = a.SendTo(p.Self())
 	require.NoError(t, err)
 	a.Release()
-	require.Regexp(t, `^HANDLE .*\n[0-9a-f]{16} +0  \d+ ndpool.test +\d+ ndpool.test +\S+  with receiver +<i2 +\(3,\) +6 B\n$`, ok(t, dir, "transfers", "test"))
+	require.Regexp(t, `^HANDLE .*\n[0-9a-f]{16} +0  \d+ \S+ +\d+ \S+ +\S+  with receiver +<i2 +\(3,\) +6 B\n$`, ok(t, dir, "transfers", "test"))
 
 	startHolder(t, dir)() // dead, and its transfer waits
 	found := okJSON(t, dir, "transfers", "test")["transfers"].([]any)

@@ -104,33 +104,46 @@ func (l *link) learn(e layout.Extent, pages int) {
 	}
 }
 
+// spread is how many stripes should have blocks of a bin before goroutines wait for each other.
+const spread = 4
+
 // takeFast allocates from the cache: without the segment lock, a system call or the heap. It reports false if the cache
-// has no block of this bin.
+// has no block of this bin, or few blocks and other goroutines are at them: then a new batch goes to another stripe.
 func (p *Pool) takeFast(bin int, m *meta, shape []int) (int, bool) {
-	for mask := p.avail[bin].Load(); mask != 0; mask &= mask - 1 {
+	all := p.avail[bin].Load()
+	for mask := all; mask != 0; mask &= mask - 1 {
 		s := bits.TrailingZeros32(mask)
 		st := p.refs.Stripe(s)
-		if mask&(mask-1) == 0 {
+		if !st.TryLock() {
+			if mask&(mask-1) != 0 {
+				continue
+			}
+			if bits.OnesCount32(all) < spread {
+				return 0, false
+			}
 			st.Lock()
-		} else if !st.TryLock() {
-			continue // another goroutine is in there, and other stripes have blocks
 		}
-		if p.closed.Load() {
-			st.Unlock()
-			return 0, false
-		}
-		i, ok := p.takeLocked(s, bin)
-		if ok {
-			p.write(i, m, shape)
-			p.refs.PublishLocked(i)
-			st.Live++
-		}
+		i, ok := p.takeFrom(s, bin, m, shape)
 		st.Unlock()
 		if ok {
 			return i, true
 		}
 	}
 	return 0, false
+}
+
+// takeFrom allocates a block of stripe s, which the caller holds.
+func (p *Pool) takeFrom(s, bin int, m *meta, shape []int) (int, bool) {
+	if p.closed.Load() {
+		return 0, false
+	}
+	i, ok := p.takeLocked(s, bin)
+	if ok {
+		p.write(i, m, shape)
+		p.refs.PublishLocked(i)
+		p.refs.Stripe(s).Live++
+	}
+	return i, ok
 }
 
 // drop ends one reference of this process; the last of all parks the block. Release never waits for the segment lock.

@@ -48,6 +48,7 @@ type Pool struct {
 	arena    *arena.Arena
 	alloc    *alloc.Allocator // guarded by the segment lock
 	pages    int              // of the data region
+	turn     int              // descriptor from which on the next batch is taken; guarded by the segment lock
 	refs     *refcount.Table
 	segment  handle.Segment
 	lockWait time.Duration

@@ -7,6 +7,7 @@ import (
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/refcount"
 )
 
 // take returns a new block of at least size bytes with its metadata written, PRIVATE, with one reference.
@@ -106,9 +107,15 @@ func (p *Pool) carve(got []int, size uint64) (n int, err error) {
 	}
 }
 
+// carveLocked does that under the lock. Each batch has its descriptors from another stripe, if there are free ones, so that
+// goroutines find blocks in stripes of their own.
 func (p *Pool) carveLocked(got []int, size uint64) (n int, err error) {
+	p.turn = refcount.NextStripe(p.turn)
 	for torn := false; n < len(got); {
-		i, ok := p.alloc.Descs.Next(0)
+		i, ok := p.alloc.Descs.Next(p.turn)
+		if !ok {
+			i, ok = p.alloc.Descs.Next(0)
+		}
 		if !ok {
 			err = p.noDesc()
 			break

@@ -32,6 +32,9 @@ import (
 // Stripes is the number of stripes. Descriptors that lie beside each other share one.
 const Stripes = 16
 
+// stripeRun is how many descriptors that lie beside each other share a stripe.
+const stripeRun = 64
+
 // Table is one attachment's view of who holds what.
 type Table struct {
 	arena   *arena.Arena
@@ -69,7 +72,11 @@ func New(a *arena.Arena) *Table {
 func (t *Table) Free() { t.local.Free() }
 
 // StripeOf returns the number of a descriptor's stripe.
-func StripeOf(i int) int { return i / 64 % Stripes }
+func StripeOf(i int) int { return i / stripeRun % Stripes }
+
+// NextStripe returns the first descriptor of the next run of one stripe behind that of descriptor i, going round among
+// the lowest runs of all stripes.
+func NextStripe(i int) int { return (i/stripeRun + 1) % Stripes * stripeRun }
 
 // Stripe returns a stripe by its number.
 func (t *Table) Stripe(n int) *Stripe { return &t.stripes[n] }

@@ -47,7 +47,7 @@ func (o *oracle) take(size uint64) (layout.Extent, bool) {
 	c := layout.ClassOf(size)
 	if c == 0 {
 		n := int((size + layout.PageSize - 1) / layout.PageSize)
-		first, ok := lowestRun(o.used, n)
+		first, ok := placeOf(o.used, n)
 		if ok {
 			fill(o.used, first, n, true)
 		}

@@ -33,12 +33,18 @@ func (p *pageMap) chunk(c int) (first, n int) {
 	return first, min(layout.ChunkPages, p.pages-first)
 }
 
-// take returns the first page of the lowest free run of n pages, which is in use from now on.
+// take returns the first page of a free run of n pages, which is in use from now on: a short one is the lowest there is,
+// a long one lies where it leaves least.
 func (p *pageMap) take(n int) (int, error) {
 	if int(p.tree[1].Max.Get()) < n {
 		return 0, ErrNoSpace
 	}
-	first, ok := p.find(n)
+	first, ok := 0, false
+	if n <= layout.RunBins {
+		first, ok = p.find(n)
+	} else {
+		first, ok = p.best(n)
+	}
 	if !ok || first < 0 || first+n > p.pages || !p.isFree(first, n) {
 		return 0, ErrTorn
 	}

@@ -109,7 +109,7 @@ func TestPageRuns(t *testing.T) {
 			"take": func(t *rapid.T) {
 				k := rapid.OneOf(rapid.IntRange(1, 40), rapid.IntRange(1, n)).Draw(t, "run")
 				got, err := p.take(k)
-				want, ok := lowestRun(used, k)
+				want, ok := placeOf(used, k)
 				if !ok {
 					if !errors.Is(err, ErrNoSpace) {
 						t.Fatalf("take(%d): got %d %v, want ErrNoSpace", k, got, err)
@@ -141,6 +141,25 @@ func fill(used []bool, first, n int, v bool) {
 	for i := first; i < first+n; i++ {
 		used[i] = v
 	}
+}
+
+// placeOf tells where a run of n pages is placed, page by page.
+func placeOf(used []bool, n int) (int, bool) {
+	if n <= layout.RunBins {
+		return lowestRun(used, n)
+	}
+	at, size, run := 0, len(used)+1, 0
+	for i := range len(used) + 1 {
+		if i < len(used) && !used[i] {
+			run++
+			continue
+		}
+		if run >= n && run < size {
+			at, size = i-run, run
+		}
+		run = 0
+	}
+	return at, size <= len(used)
 }
 
 // lowestRun finds the lowest run of n free pages, page by page.

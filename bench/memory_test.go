@@ -11,7 +11,7 @@ import (
 )
 
 // How much of a segment, tables included, is live users' bytes at the first refusal after a churn of ten times the
-// capacity. Sizes are log-uniform. The churn keeps the pool full (a refusal makes it release at random until the size fits), or
+// capacity. Sizes are log-uniform. The churn keeps the pool full (a refusal makes it release one at random and go on), or
 // three quarters full, or half full; then it only allocates.
 //
 // The figures are the metrics mean-live-% and worst-live-% over the seeds; the time means nothing.
@@ -24,7 +24,7 @@ func BenchmarkMemory(b *testing.B) {
 		fills    []float64
 	}{
 		{"4KiB-64MiB/1GiB", 4 << 10, 64 << 20, 1 << 30, 0, []float64{1, 0.75, 0.5}},
-		{"4KiB-64MiB/4GiB", 4 << 10, 64 << 20, 4 << 30, 0, []float64{1, 0.75, 0.5}},
+		{"4KiB-64MiB/4GiB", 4 << 10, 64 << 20, 4 << 30, 0, []float64{0.75, 0.5}},
 		{"64B-4KiB/64MiB", 64, 4 << 10, 64 << 20, 64 << 20 / 768, []float64{0.75}},
 	} {
 		for _, fill := range c.fills {
@@ -72,8 +72,9 @@ func churn(p *pool.Pool, lo, hi, fill float64, r *rand.Rand) (live uint64) {
 		}
 		size := uint64(math.Exp(math.Log(lo) + r.Float64()*math.Log(hi/lo)))
 		x, err := p.AllocBlock(int(size))
-		for ; err != nil && churning; x, err = p.AllocBlock(int(size)) {
+		if err != nil && churning {
 			drop()
+			continue
 		}
 		if err != nil {
 			if !errors.Is(err, pool.ErrFull) && !errors.Is(err, pool.ErrTableFull) {

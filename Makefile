@@ -59,6 +59,7 @@ model: ## the protocol's rules, by spin, and the mutations that break them
 	scripts/need spin spin -- docs/model/run
 
 arm64-build: ## cross-build for arm64, and for systems that are not supported
+	GOARCH=arm64 $(GO) build $(PKGS)
 	GOARCH=arm64 $(GO) vet $(PKGS)
 	GOOS=darwin $(GO) build $(PKGS)
 

@@ -133,9 +133,9 @@ func TestDeathIsSwept(t *testing.T) {
 	require.Equal(t, 1, r.Processes)
 	requireClean(t, p)
 	time.Sleep(5 * time.Millisecond)
-	r, err = p.Reap()
+	again, err := p.Reap()
 	require.NoError(t, err)
-	require.Equal(t, 5, r.Expired)
+	require.Equal(t, 5, r.Expired+again.Expired, "on a busy machine some expire at once")
 	requireEmpty(t, p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ndpool/ndpool/handle"
+	ops "github.com/ndpool/ndpool/internal/machine"
 	"github.com/ndpool/ndpool/pool"
 )
 
@@ -75,7 +76,7 @@ func (m *machine) ask(p *process, q ask, want string) answer {
 
 func pick[E any](m *machine, from []E, label string) E {
 	if len(from) == 0 {
-		panic(errNone)
+		ops.None()
 	}
 	return from[rapid.IntRange(0, len(from)-1).Draw(m.T, label)]
 }

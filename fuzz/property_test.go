@@ -1,42 +1,21 @@
 package fuzz
 
 import (
-	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	ops "github.com/ndpool/ndpool/internal/machine"
 	"github.com/ndpool/ndpool/pool"
 )
 
 // operations are what the machine does, some more often than others.
 func (m *machine) operations() map[string]func(*rapid.T) {
-	ops := map[string]func(*rapid.T){"": m.invariant, "recall": m.recall, "view": m.view, "seal": m.seal, "trim": m.trim, "close": m.close, "die": m.die}
-	for name, op := range map[string]func(*rapid.T){"retain": m.retain, "handle": m.handle, "send": m.send, "adopt": m.adopt, "release": m.release, "open": m.open} {
-		ops[name], ops[name+" 2"], ops[name+" 3"] = op, op, op
-	}
-	for n := range 6 {
-		ops[fmt.Sprint("alloc ", n)] = m.alloc
-	}
-	for name, op := range ops {
-		ops[name] = func(t *rapid.T) {
-			defer nothing()
-			op(t)
-		}
-	}
-	return ops
-}
-
-// errNone ends an operation that has nothing to work on. Not by a Skip: rapid ends a run after many of those.
-var errNone = errors.New("none")
-
-func nothing() {
-	if r := recover(); r != nil && r != errNone {
-		panic(r)
-	}
+	rare := map[string]func(*rapid.T){"": m.invariant, "recall": m.recall, "view": m.view, "seal": m.seal, "trim": m.trim, "close": m.close, "die": m.die}
+	common := map[string]func(*rapid.T){"retain": m.retain, "handle": m.handle, "send": m.send, "adopt": m.adopt, "release": m.release, "open": m.open}
+	return ops.Operations(rare, common, m.alloc, 6)
 }
 
 // property is the whole machine, on a segment in a real file.

@@ -1,42 +1,21 @@
 package pool
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 
 	"pgregory.net/rapid"
 
 	"github.com/ndpool/ndpool/handle"
+	ops "github.com/ndpool/ndpool/internal/machine"
 )
 
 // operations are what the machine can do, by name, some more often than others.
 func (m *machine) operations() map[string]func(*rapid.T) {
-	ops := map[string]func(*rapid.T){"": m.invariant, "forge": m.opForge, "foreign": m.opForeign, "recall": m.opRecall, "recall old": m.opRecallOlder,
+	rare := map[string]func(*rapid.T){"": m.invariant, "forge": m.opForge, "foreign": m.opForeign, "recall": m.opRecall, "recall old": m.opRecallOlder,
 		"seal": m.opSeal, "trim": m.opTrim, "reap": m.opReap, "time": m.opTime, "close": m.opClose, "die": m.opDie, "takeover": m.opTakeover}
-	for name, op := range map[string]func(*rapid.T){"retain": m.opRetain, "handle": m.opHandle, "send": m.opSend, "adopt": m.opAdopt,
-		"release": m.opRelease, "view": m.opView, "open": m.opOpen} {
-		ops[name], ops[name+" 2"], ops[name+" 3"] = op, op, op
-	}
-	for n := range 8 {
-		ops[fmt.Sprint("alloc ", n)] = m.opAlloc
-	}
-	for name, op := range ops {
-		ops[name] = func(t *rapid.T) {
-			defer nothing()
-			op(t)
-		}
-	}
-	return ops
-}
-
-// errNone ends an operation that has nothing to work on. Not by a Skip: rapid ends a run after many of those.
-var errNone = errors.New("none")
-
-func nothing() {
-	if r := recover(); r != nil && r != errNone {
-		panic(r)
-	}
+	common := map[string]func(*rapid.T){"retain": m.opRetain, "handle": m.opHandle, "send": m.opSend, "adopt": m.opAdopt,
+		"release": m.opRelease, "view": m.opView, "open": m.opOpen}
+	return ops.Operations(rare, common, m.opAlloc, 8)
 }
 
 func (m *machine) opAlloc(t *rapid.T) {

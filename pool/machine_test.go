@@ -13,6 +13,7 @@ import (
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/dtype"
 	"github.com/ndpool/ndpool/handle"
+	ops "github.com/ndpool/ndpool/internal/machine"
 )
 
 // The state machine: random operations of several attachments of one segment on the Go heap, beside an oracle that knows
@@ -92,7 +93,7 @@ func (m *machine) check(err, want error) {
 
 func pick[E any](m *machine, from []E, label string) E {
 	if len(from) == 0 {
-		panic(errNone)
+		ops.None()
 	}
 	return from[rapid.IntRange(0, len(from)-1).Draw(m.T, label)]
 }

@@ -68,7 +68,7 @@ func open(name string, o Options, replace bool) (*Pool, error) {
 	p.observer = o.Observer
 	p.keep = p.observer && p.alone()
 	if err := p.clean(dirty); err != nil {
-		a.Close()
+		p.unmap()
 		return nil, fmt.Errorf("pool: %w", err)
 	}
 	return p.begin(o), nil

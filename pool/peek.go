@@ -47,10 +47,7 @@ func Peek(name string, o Options) (*Snapshot, error) {
 }
 
 // Close gives the copy back.
-func (s *Snapshot) Close() {
-	s.pool.arena.Close()
-	s.pool.free()
-}
+func (s *Snapshot) Close() { s.pool.unmap() }
 
 // Segment returns the id of the segment.
 func (s *Snapshot) Segment() handle.Segment { return s.pool.segment }

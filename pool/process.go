@@ -257,8 +257,7 @@ func (p *Pool) finish() {
 	p.arena.Depart()
 	if err := p.sweepSlot(p.arena.Self().Slot()); err != nil {
 		// A stopped process keeps the lock. Ours is dropped as death would; others sweep what we leave.
-		p.arena.Close()
-		p.free()
+		p.unmap()
 		return
 	}
 	p.arena.Leave(func() {
@@ -266,12 +265,12 @@ func (p *Pool) finish() {
 			p.removed = p.arena.Unlink() == nil
 		}
 	})
-	p.arena.Close()
-	p.free()
+	p.unmap()
 }
 
-// free gives the private tables back.
-func (p *Pool) free() {
+// unmap gives the mapping and the private tables back. Precondition: nobody uses them any more.
+func (p *Pool) unmap() {
+	p.arena.Close()
 	p.refs.Free()
 	p.links.Free()
 }

@@ -191,9 +191,6 @@ func (t *Table) ShareLocked(i int) {
 	r.held = true
 }
 
-// HeldLocked tells whether this process's bit is set on purpose: the block was shared and this process has a reference.
-func (t *Table) HeldLocked(i int) bool { return t.local.At(i).held }
-
 // DropLocked ends one reference of this process, which must have one. It reports true when that was the last reference of all: the block is
 // this process's now, BUSY or PRIVATE, in a new generation, and the caller gives its bytes back.
 func (t *Table) DropLocked(i int) (last bool) {

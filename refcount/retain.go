@@ -93,8 +93,7 @@ func (t *Table) holdLocked(i int) {
 	}
 }
 
-// SealLocked makes a LIVE block immutable if this process is its only holder and has one reference. before runs after
-// the first look and before the seal; it may still write.
+// SealLocked makes a LIVE block immutable if this process is its only holder and has one reference.
 //
 // The flag is part of the state word, so a retainer that bumped since the look makes the exchange fail, and one that
 // bumps later sees the flag.

@@ -2,7 +2,8 @@
  * Code generated from the Go package arena/layout by gen/format; DO NOT EDIT.
  *
  * The format of an ndpool segment: every byte of it. What the fields mean is in docs/FORMAT.md, the rules by which they
- * change in docs/PROTOCOL.md. Words that several processes change are _Atomic; all numbers are little-endian.
+ * change in docs/PROTOCOL.md. Words of the segment are shm_u64 and shm_u32, which only the functions of internal/shm.h reach;
+ * all numbers are little-endian.
  */
 #ifndef NDPOOL_LAYOUT_H
 #define NDPOOL_LAYOUT_H
@@ -11,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "atomic words must be plain words");
+#include "internal/shm.h"
 
 /* xxhash64 of the format's description; a segment of another one is refused */
 #define NDPOOL_FINGERPRINT UINT64_C(0xf15c65cc2cb4e02b)
@@ -245,26 +246,26 @@ _Static_assert(offsetof(ndpool_superblock, reserved) == 496, "offset of superblo
 
 /* Control holds the words that change all the time. Shared. */
 typedef struct ndpool_control {
-    _Atomic uint32_t lock; /* the segment lock, see MakeLock */
-    _Atomic uint32_t reserved0[15]; /* zero */
-    _Atomic uint32_t space_seq; /* bumped when space was freed and somebody waits */
-    _Atomic uint32_t space_flag; /* set by who waits for space */
-    _Atomic uint32_t reserved1[14]; /* zero */
-    _Atomic uint32_t descs; /* descriptors whose table memory is committed; grows only, under the lock */
-    _Atomic uint32_t reserved2[3]; /* zero */
-    _Atomic uint64_t boot[2]; /* id of the boot in which the deadlines of the tickets count */
-    _Atomic uint64_t reserved3[4]; /* zero */
-    _Atomic uint32_t next; /* guarded by the lock */
-    _Atomic uint32_t reserved4[15]; /* zero */
-    _Atomic uint64_t takeovers; /* locks of dead owners taken over */
-    _Atomic uint64_t sweeps; /* dead slots swept */
-    _Atomic uint64_t expired; /* tickets that expired unadopted */
-    _Atomic uint64_t retired; /* descriptors whose generations ran out */
-    _Atomic uint64_t stolen; /* cached blocks taken from other processes */
-    _Atomic uint64_t lost; /* arrays reported lost by their process's collector */
-    _Atomic uint64_t trimmed; /* chunks given back to the system */
-    _Atomic uint64_t reserved5[1]; /* zero */
-    _Atomic uint64_t reserved[472]; /* zero */
+    shm_u32 lock; /* the segment lock, see MakeLock */
+    shm_u32 reserved0[15]; /* zero */
+    shm_u32 space_seq; /* bumped when space was freed and somebody waits */
+    shm_u32 space_flag; /* set by who waits for space */
+    shm_u32 reserved1[14]; /* zero */
+    shm_u32 descs; /* descriptors whose table memory is committed; grows only, under the lock */
+    shm_u32 reserved2[3]; /* zero */
+    shm_u64 boot[2]; /* id of the boot in which the deadlines of the tickets count */
+    shm_u64 reserved3[4]; /* zero */
+    shm_u32 next; /* guarded by the lock */
+    shm_u32 reserved4[15]; /* zero */
+    shm_u64 takeovers; /* locks of dead owners taken over */
+    shm_u64 sweeps; /* dead slots swept */
+    shm_u64 expired; /* tickets that expired unadopted */
+    shm_u64 retired; /* descriptors whose generations ran out */
+    shm_u64 stolen; /* cached blocks taken from other processes */
+    shm_u64 lost; /* arrays reported lost by their process's collector */
+    shm_u64 trimmed; /* chunks given back to the system */
+    shm_u64 reserved5[1]; /* zero */
+    shm_u64 reserved[472]; /* zero */
 } ndpool_control;
 _Static_assert(sizeof(ndpool_control) == 4096, "size of control");
 _Static_assert(offsetof(ndpool_control, lock) == 0, "offset of control.lock");
@@ -291,13 +292,13 @@ _Static_assert(offsetof(ndpool_control, reserved) == 320, "offset of control.res
 /* Slot is a place in the process table. Shared, truth: the word; the rest tells people who it is. Only the
  * process that holds the slot's byte changes it. */
 typedef struct ndpool_slot {
-    _Atomic uint64_t word; /* phase and incarnation, see MakeSlot */
-    _Atomic uint32_t pid; /* in the process's own PID namespace */
-    _Atomic uint32_t uid;
-    _Atomic uint64_t attached; /* nanoseconds, CLOCK_BOOTTIME */
-    _Atomic uint64_t pid_ns; /* inode of the PID namespace */
-    _Atomic uint64_t comm[2]; /* the command's name, NUL padded */
-    _Atomic uint64_t reserved[10]; /* zero */
+    shm_u64 word; /* phase and incarnation, see MakeSlot */
+    shm_u32 pid; /* in the process's own PID namespace */
+    shm_u32 uid;
+    shm_u64 attached; /* nanoseconds, CLOCK_BOOTTIME */
+    shm_u64 pid_ns; /* inode of the PID namespace */
+    shm_u64 comm[2]; /* the command's name, NUL padded */
+    shm_u64 reserved[10]; /* zero */
 } ndpool_slot;
 _Static_assert(sizeof(ndpool_slot) == 128, "size of slot");
 _Static_assert(offsetof(ndpool_slot, word) == 0, "offset of slot.word");
@@ -310,8 +311,8 @@ _Static_assert(offsetof(ndpool_slot, reserved) == 48, "offset of slot.reserved")
 
 /* Dim is one dimension of an array. Shared, truth; it changes as the descriptor does that it is part of. */
 typedef struct ndpool_dim {
-    _Atomic uint64_t len; /* elements */
-    _Atomic uint64_t stride; /* bytes */
+    shm_u64 len; /* elements */
+    shm_u64 stride; /* bytes */
 } ndpool_dim;
 _Static_assert(sizeof(ndpool_dim) == 16, "size of dim");
 _Static_assert(offsetof(ndpool_dim, len) == 0, "offset of dim.len");
@@ -321,19 +322,19 @@ _Static_assert(offsetof(ndpool_dim, stride) == 8, "offset of dim.stride");
  * rules of docs/PROTOCOL.md. The other words belong to the owner while the block is BUSY, and do not change
  * while it is LIVE or PRIVATE, but for Hash, which sealing sets. */
 typedef struct ndpool_desc {
-    _Atomic uint64_t state; /* kind, owner, epoch; see State */
-    _Atomic uint64_t gen; /* generation, and whether all of them are used up; see Gen */
-    _Atomic uint64_t extent; /* where the bytes are; see Extent. Changed while FREE only, under the lock */
-    _Atomic uint64_t holders[4]; /* bit p: slot p holds this block; InTransit; Named */
-    _Atomic uint32_t tickets; /* open tickets of this block; guarded by the lock */
-    _Atomic uint32_t header; /* bytes of the extent before the users' bytes, a multiple of Granule */
-    _Atomic uint64_t dtype; /* code of the element type */
-    _Atomic uint64_t bytes; /* users' bytes */
-    _Atomic uint32_t ndim; /* dimensions */
-    _Atomic uint32_t flags; /* DescFlag* */
-    _Atomic uint64_t hash; /* xxhash of the users' bytes */
+    shm_u64 state; /* kind, owner, epoch; see State */
+    shm_u64 gen; /* generation, and whether all of them are used up; see Gen */
+    shm_u64 extent; /* where the bytes are; see Extent. Changed while FREE only, under the lock */
+    shm_u64 holders[4]; /* bit p: slot p holds this block; InTransit; Named */
+    shm_u32 tickets; /* open tickets of this block; guarded by the lock */
+    shm_u32 header; /* bytes of the extent before the users' bytes, a multiple of Granule */
+    shm_u64 dtype; /* code of the element type */
+    shm_u64 bytes; /* users' bytes */
+    shm_u32 ndim; /* dimensions */
+    shm_u32 flags; /* DescFlag* */
+    shm_u64 hash; /* xxhash of the users' bytes */
     ndpool_dim dims[8]; /* shape and strides; the first two lie in the same cache line as the type */
-    _Atomic uint64_t reserved[4]; /* zero */
+    shm_u64 reserved[4]; /* zero */
 } ndpool_desc;
 _Static_assert(sizeof(ndpool_desc) == 256, "size of desc");
 _Static_assert(offsetof(ndpool_desc, state) == 0, "offset of desc.state");
@@ -353,13 +354,13 @@ _Static_assert(offsetof(ndpool_desc, reserved) == 224, "offset of desc.reserved"
 /* Ticket is the record of one transfer in flight. Shared, truth. Changed under the lock only; Word is stored
  * last. */
 typedef struct ndpool_ticket {
-    _Atomic uint64_t word; /* kind and nonce, see MakeTicket */
-    _Atomic uint64_t handle; /* of the block: descriptor and generation */
-    _Atomic uint64_t sender; /* Ident of who sent it */
-    _Atomic uint64_t receiver; /* Ident of a directed ticket, else 0 */
-    _Atomic uint64_t birth; /* nanoseconds, CLOCK_BOOTTIME */
-    _Atomic uint64_t deadline; /* nanoseconds, CLOCK_BOOTTIME; 0 while the sender lives, and for directed tickets */
-    _Atomic uint64_t reserved[2]; /* zero */
+    shm_u64 word; /* kind and nonce, see MakeTicket */
+    shm_u64 handle; /* of the block: descriptor and generation */
+    shm_u64 sender; /* Ident of who sent it */
+    shm_u64 receiver; /* Ident of a directed ticket, else 0 */
+    shm_u64 birth; /* nanoseconds, CLOCK_BOOTTIME */
+    shm_u64 deadline; /* nanoseconds, CLOCK_BOOTTIME; 0 while the sender lives, and for directed tickets */
+    shm_u64 reserved[2]; /* zero */
 } ndpool_ticket;
 _Static_assert(sizeof(ndpool_ticket) == 64, "size of ticket");
 _Static_assert(offsetof(ndpool_ticket, word) == 0, "offset of ticket.word");
@@ -373,10 +374,10 @@ _Static_assert(offsetof(ndpool_ticket, reserved) == 48, "offset of ticket.reserv
 /* PageNode is a node of the page tree. Shared, derived, guarded by the lock. Node 1 is the root, node i has the
  * children 2i and 2i+1, the leaves are the chunks. All numbers are pages. */
 typedef struct ndpool_page_node {
-    _Atomic uint32_t start; /* free pages at the start */
-    _Atomic uint32_t max; /* longest run of free pages */
-    _Atomic uint32_t end; /* free pages at the end */
-    _Atomic uint32_t free; /* free pages */
+    shm_u32 start; /* free pages at the start */
+    shm_u32 max; /* longest run of free pages */
+    shm_u32 end; /* free pages at the end */
+    shm_u32 free; /* free pages */
 } ndpool_page_node;
 _Static_assert(sizeof(ndpool_page_node) == 16, "size of page_node");
 _Static_assert(offsetof(ndpool_page_node, start) == 0, "offset of page_node.start");
@@ -387,8 +388,8 @@ _Static_assert(offsetof(ndpool_page_node, free) == 12, "offset of page_node.free
 /* Slab is the record of a run of pages cut into blocks of one class. Shared, derived, guarded by the lock. The
  * slab that starts at page p has the record p / MinSlabPages. */
 typedef struct ndpool_slab {
-    _Atomic uint64_t head; /* class, free blocks and first page, see MakeSlab; 0: no slab */
-    _Atomic uint64_t map[4]; /* bit set: block is free */
+    shm_u64 head; /* class, free blocks and first page, see MakeSlab; 0: no slab */
+    shm_u64 map[4]; /* bit set: block is free */
 } ndpool_slab;
 _Static_assert(sizeof(ndpool_slab) == 40, "size of slab");
 _Static_assert(offsetof(ndpool_slab, head) == 0, "offset of slab.head");

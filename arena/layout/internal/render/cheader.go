@@ -14,7 +14,8 @@ const cTop = `/*
  * Code generated from the Go package arena/layout by gen/format; DO NOT EDIT.
  *
  * The format of an ndpool segment: every byte of it. What the fields mean is in docs/FORMAT.md, the rules by which they
- * change in docs/PROTOCOL.md. Words that several processes change are _Atomic; all numbers are little-endian.
+ * change in docs/PROTOCOL.md. Words of the segment are shm_u64 and shm_u32, which only the functions of internal/shm.h reach;
+ * all numbers are little-endian.
  */
 #ifndef NDPOOL_LAYOUT_H
 #define NDPOOL_LAYOUT_H
@@ -23,7 +24,7 @@ const cTop = `/*
 #include <stddef.h>
 #include <stdint.h>
 
-static_assert(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "atomic words must be plain words");
+#include "internal/shm.h"
 `
 
 // Header returns the C11 header.
@@ -103,7 +104,7 @@ func declare(f Field) string {
 }
 
 var cTypes = map[reflect.Type]string{
-	reflect.TypeFor[shm.U64](): "_Atomic uint64_t", reflect.TypeFor[shm.U32](): "_Atomic uint32_t",
+	reflect.TypeFor[shm.U64](): "shm_u64", reflect.TypeFor[shm.U32](): "shm_u32",
 	reflect.TypeFor[uint64](): "uint64_t", reflect.TypeFor[uint32](): "uint32_t", reflect.TypeFor[uint16](): "uint16_t",
 	reflect.TypeFor[uint8](): "uint8_t", reflect.TypeFor[int64](): "int64_t", reflect.TypeFor[layout.Region](): "ndpool_region",
 	reflect.TypeFor[layout.Dim](): "ndpool_dim",
@@ -122,7 +123,7 @@ func typeName(t reflect.Type) string {
 	if t.Kind() == reflect.Array {
 		return fmt.Sprintf("%s[%d]", typeName(t.Elem()), t.Len())
 	}
-	return strings.TrimSuffix(strings.TrimPrefix(cType(t), "_Atomic "), "_t")
+	return strings.Replace(strings.TrimSuffix(cType(t), "_t"), "shm_u", "uint", 1)
 }
 
 func classTable(b *strings.Builder) {

@@ -1,0 +1,220 @@
+/*
+ * The verbs of ndpool.h, and what they share. Only this folder knows both alloc/ and refcount/; it takes the segment
+ * lock, and gives the bytes back when refcount/ says that a release was the last. Twin of package pool.
+ */
+#ifndef NDPOOL_POOL_H
+#define NDPOOL_POOL_H
+
+#include "alloc/alloc.h"
+#include "internal/gate.h"
+#include "internal/lazy.h"
+#include "refcount/refcount.h"
+
+/* The blocks that a process keeps for reuse, of one stripe, by bin. Local; guarded by the stripe. Entries are
+ * descriptor numbers plus one. */
+typedef struct cache {
+    _Alignas(64) uint32_t head[NDPOOL_NUM_BINS];
+    uint32_t count[NDPOOL_NUM_BINS];
+    uint64_t over; /* bins whose list was longer than it should be */
+} cache;
+
+/* A descriptor's place in a list, and what its block was when this process cached it. Local; guarded by the
+ * descriptor's stripe, but for later. */
+typedef struct list_entry {
+    state state;    /* while it is this, the block is as it was */
+    extent extent;  /* the one that bin follows from, or 0 */
+    uint32_t next;  /* descriptor number plus one */
+    uint32_t later; /* likewise, in the list of pending blocks, which may be listed still; guarded by its mutex */
+    uint8_t bin;    /* where the block can be allocated from */
+    bool listed;    /* in some list; the entry of a stolen block stays until it is popped */
+} list_entry;
+
+/* One attachment. Local. */
+struct ndpool {
+    /* A page of its own that a fork wipes: not 0 in the process that attached, and in children that joined by fork.c. A
+     * child of a fork that skipped the handlers reads 0, and is refused. NULL for a snapshot. */
+    volatile uint32_t *attached;
+    bool snapshot; /* see ndpool_peek */
+    bool observer; /* see ndpool_options */
+    bool keep;     /* this attachment's leaving does not remove the pool */
+    bool removed;  /* this attachment's leaving removed the pool */
+
+    int pages;              /* of the data region */
+    uint32_t first_granule; /* of the descriptors, and how many there can be: they outlive the mapping */
+    uint32_t n_descs;
+    arena *arena; /* NULL once unmapped */
+    list_entry *links;  /* by descriptor */
+    refs refs;
+
+    cache caches[STRIPES]; /* each guarded by the stripe of its number */
+    _Atomic uint32_t avail[NDPOOL_NUM_BINS]; /* by bin: stripes whose cache has a block */
+    _Atomic uint32_t over;                   /* stripes whose cache has too much of something */
+
+    spin pending_mutex;
+    uint32_t pending; /* BUSY blocks that wait for the lock: a list through links, number plus one */
+
+    gate verbs;             /* inside every verb but the fast ones; shut by close and fork */
+    _Atomic bool closed;    /* set with the gate shut and all stripes held */
+    _Atomic bool finished;  /* the segment was left; set likewise */
+    _Atomic bool abandoned; /* ndpool_free was called */
+    _Atomic uint32_t pins;  /* the user's, the attachment's, and releases that may end it: the last frees p */
+
+    _Atomic int64_t last_sweep; /* nanoseconds, CLOCK_BOOTTIME */
+    _Atomic uint64_t self;      /* ident, 0 once the segment was left */
+
+    allocator alloc; /* guarded by the segment lock */
+    uint32_t turn;   /* descriptor from which on the next batch is taken; guarded by the segment lock */
+    int64_t lock_wait;
+    int64_t grace;
+
+    /* What the superblock says, and where: they outlive the mapping. */
+    ndpool_options stored;
+    uint8_t segment[16];
+    int64_t created;
+    char *path;
+
+    ndpool *next; /* of all attachments of this process, and what a fork does with it; guarded by fork.c's list */
+    int forking;
+};
+
+/* What an array is beside its shape: a private copy, checked, of what a descriptor says. Local. */
+typedef struct meta {
+    uint64_t dtype;
+    const void *record; /* of a structured type, to be written */
+    uint32_t record_bytes;
+    int ndim;
+    uint64_t bytes;  /* users' bytes */
+    uint64_t header; /* bytes of the extent before them */
+    uint32_t flags;  /* NDPOOL_DESC_* */
+} meta;
+
+/* Keeps what is rare out of the way of what is not: a caller of it needs no frame. */
+#define RARELY __attribute__((noinline, cold))
+
+/* ---- pool.c: the lock, and small readings */
+int pool_lock(ndpool *p);    /* rebuilds if the last owner died inside; released by pool_unlock */
+void pool_unlock(ndpool *p);
+int pool_enter(ndpool *p);   /* begins a verb that is not a fast one; released by pool_leave */
+void pool_leave(ndpool *p);
+static inline bool pool_forked(const ndpool *p) { return !p->snapshot && *p->attached == 0; }
+int pool_refuse_forked(void);
+static inline uint32_t pool_descs(const ndpool *p)
+{
+    uint32_t n = shm_load32(&p->arena->ctl->descs);
+    return n < p->arena->n_descs ? n : p->arena->n_descs;
+}
+static inline ndpool_desc *pool_desc(const ndpool *p, uint32_t i) { return &p->arena->descs[i]; }
+static inline bool pool_extent(const ndpool *p, uint32_t i, extent *e)
+{
+    *e = shm_load64(&pool_desc(p, i)->extent);
+    return extent_valid(*e, p->pages);
+}
+static inline state pool_state(const ndpool *p, uint32_t i) { return desc_state(pool_desc(p, i)); }
+static inline uint32_t pool_gen(const ndpool *p, uint32_t i) { return gen_number(desc_gen(pool_desc(p, i))); }
+static inline uint64_t pool_handle_of(const ndpool *p, uint32_t i)
+{
+    return (uint32_t)(p->first_granule + i * (NDPOOL_DESC_SIZE / NDPOOL_GRANULE)) | (uint64_t)pool_gen(p, i) << 32;
+}
+/* The descriptor that a handle names, whether there is memory behind it or not. It wants no mapping. */
+static inline bool pool_index(const ndpool *p, uint64_t handle, uint32_t *i)
+{
+    const uint32_t step = NDPOOL_DESC_SIZE / NDPOOL_GRANULE;
+    uint32_t g = (uint32_t)handle - p->first_granule;
+    *i = g / step;
+    return g % step == 0 && *i < p->n_descs;
+}
+int pool_resolve(const ndpool *p, uint64_t handle, uint32_t *i); /* NDPOOL_ERR_FOREIGN */
+int pool_corrupt(uint32_t i, const char *what, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Makes the pool of an arena that has a slot, or of a snapshot. Takes the arena over, also if it fails. */
+int pool_new(arena *a, ndpool **out);
+void pool_unmap(ndpool *p); /* gives mapping and private tables back */
+void pool_unpin(ndpool *p); /* frees p if it was the last pin */
+
+/* ---- options.c, open.c */
+int options_spec(const ndpool_options *o, spec *s);
+void options_stored(const arena *a, ndpool_options *o);
+void options_location(const char *name, const ndpool_options *o, location *l);
+int options_agree(const ndpool_options *o, const arena *a);
+int pool_open(const char *name, const ndpool_options *o, bool replace, ndpool **out);
+bool pool_orphaned(arena *a);
+bool pool_transfers_wait(arena *a);
+
+/* ---- cache.c */
+/* The bin that serves a size. */
+static inline int bin_of(uint64_t size)
+{
+    int c = class_of(size);
+    if (c)
+        return c - 1;
+    return size <= NDPOOL_RUN_BINS * NDPOOL_PAGE_SIZE ? NDPOOL_NUM_CLASSES + pages_for(size) - 1 : NDPOOL_LARGE_BIN;
+}
+int bin_batch(int bin);
+bool pool_take_fast(ndpool *p, int bin, const meta *m, const int64_t *shape, uint32_t *i);
+void pool_park_locked(ndpool *p, uint32_t i);
+list_entry *pool_pop(ndpool *p, int s, int bin, uint32_t *i);
+uint32_t cache_limit(int bin);
+int pool_drop(ndpool *p, uint32_t i); /* ends a reference; NDPOOL_ERR_STALE if there is none */
+/* The same under the stripe, which it unlocks. Precondition: this process has a reference. p may be gone afterwards. */
+void pool_drop_locked(ndpool *p, uint32_t i, stripe *st);
+
+/* ---- take.c */
+int pool_take(ndpool *p, const meta *m, const int64_t *shape, bool fast, uint32_t *i);
+void pool_flush_locked(ndpool *p);
+void pool_end_locked(ndpool *p, uint32_t i);
+void pool_begin_locked(ndpool *p, uint32_t i, extent e);
+int pool_steal(ndpool *p);
+int pool_trim(ndpool *p, uint64_t *freed);
+
+/* ---- meta.c */
+int meta_make(uint64_t dtype, const void *text, uint32_t record_bytes, int ndim, const int64_t *shape, bool fortran,
+              meta *m);
+void pool_write(ndpool *p, uint32_t i, const meta *m, const int64_t *shape);
+/* Reads what block i is, with every number checked. m->record is not set. Precondition: the caller holds the block, or
+ * looks again at its generation afterwards. */
+int pool_read(ndpool *p, uint32_t i, meta *m, int64_t shape[NDPOOL_MAX_NDIM]);
+/* Copies the text of a structured type. */
+int pool_read_record(ndpool *p, uint32_t i, const meta *m, void *text);
+
+/* ---- array.c, transfer.c */
+/* Takes the stripe of the block that h names, if this process holds it in that generation: NDPOOL_ERR_STALE if not.
+ * Released by spin_unlock of its mutex. It wants no gate: a held block keeps the mapping. */
+int pool_hold(ndpool *p, ndpool_handle h, const char *verb, uint32_t *i, stripe **st);
+/* Fills in a reference that this process has. It ends the reference if it fails. */
+int pool_array(ndpool *p, uint32_t i, const meta *m, const int64_t *shape, uint32_t flags, ndpool_array *out);
+uint64_t pool_share(ndpool *p, uint32_t i);
+bool pool_ticket_block(const ndpool *p, uint32_t n, uint32_t *i);
+bool pool_expired_at(const ndpool *p, uint32_t n, uint64_t now);
+/* Tells whether all elements of a view lie within n bytes. */
+int view_fits(const ndpool_view *v, uint64_t n);
+
+/* ---- process.c */
+void pool_rebuild_locked(ndpool *p);
+int pool_sweep_slot(ndpool *p, uint32_t slot);
+int pool_sweep_dead(ndpool *p, int *n);
+int pool_reap(ndpool *p, ndpool_reaped *r);
+void pool_sweep_sometimes(ndpool *p);
+void pool_expire_locked(ndpool *p, uint32_t n);
+/* Leaves the segment if the pool is closed and no reference is left. Precondition: the caller has a pin. */
+void pool_finish(ndpool *p);
+void pool_lock_stripes(ndpool *p);
+void pool_unlock_stripes(ndpool *p);
+
+/* ---- fork.c */
+void fork_enlist(ndpool *p); /* from now on a fork takes the pool along */
+void fork_delist(ndpool *p); /* precondition: the caller has not shut the pool's gate */
+/* No fork happens in between: around an open and a create, whose descriptors a child must not inherit. */
+void fork_hold(void);
+void fork_release(void);
+
+/* ---- explain.c */
+/* Turns a refusal of the tables below into an error with numbers. Returns the final status. */
+int pool_explain(ndpool *p, int status, uint64_t size);
+/* Tells every hold of every process: the bits of LIVE blocks, and the owners of private ones. */
+void pool_each_hold(ndpool *p, void (*tell)(void *arg, uint32_t i, uint32_t slot), void *arg);
+
+/* ---- inspect.c, peek.c */
+int pool_look(ndpool *p); /* pool_enter, also for a snapshot; released by pool_leave */
+void pool_stats(ndpool *p, int free_pages, int largest, ndpool_stats_t *out);
+int pool_gaps(const ndpool *p, int *free_pages, int *largest); /* reckoned from the extents of a snapshot */
+
+#endif

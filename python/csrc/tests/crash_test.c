@@ -1,0 +1,204 @@
+/*
+ * Dies after every shared store of every operation. In the crash build only; in others it says so and ends.
+ *
+ * Jumps: the victim is an attachment of this process; its death is a jump out of the operation, after which its kernel
+ * locks are dropped as the kernel would. That is fast enough to let a recoverer die too, after every store of his.
+ * Kills: the victim is a process, and its death is SIGKILL.
+ *
+ * NDPOOL_TORTURE=1 takes all pairs of deaths; else one of PAIRS.
+ */
+#include "tests/scenarios.h"
+
+#ifdef NDPOOL_CRASH
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+static jmp_buf death;
+static char dir[64];
+
+static void jump(void) { longjmp(death, 1); }
+
+typedef struct stage {
+    bystander by;
+    scene s;
+} stage;
+
+static void stage_open(stage *g, const scenario *sc)
+{
+    ndpool_options o = small_pool(dir);
+    memset(g, 0, sizeof *g);
+    must(ndpool_create("crash", &o, &g->by.p));
+    bystander_fill(&g->by);
+    o = (ndpool_options){.dir = dir};
+    must(ndpool_open("crash", &o, &g->s.peer));
+    must(ndpool_open("crash", &o, &g->s.victim));
+    sc->prepare(&g->s);
+}
+
+/* Drops what is left of an attachment that died by a jump: its locks, as the kernel would, and its memory. */
+static void bury(ndpool *p)
+{
+    fork_delist(p);
+    if (p->arena) {
+        arena_abandon(p->arena);
+        pool_unmap(p);
+    }
+}
+
+/* Runs op, which may die after store k; tells whether it did, and how many stores there were. */
+static bool victim_run(stage *g, const scenario *sc, int k, int *stores)
+{
+    volatile bool died = false;
+    shm_arm(k, jump);
+    if (setjmp(death) == 0)
+        sc->op(&g->s);
+    else
+        died = true;
+    *stores = shm_disarm();
+    return died;
+}
+
+enum { FDS = 64, PAIRS = 97 };
+
+/* Notes which descriptors are open, and closes those that have come since: what a death does to the description that a
+ * sweep had opened. */
+static void note_fds(bool open_fds[FDS])
+{
+    for (int fd = 0; fd < FDS; fd++)
+        open_fds[fd] = fcntl(fd, F_GETFD) >= 0;
+}
+
+static void close_new_fds(const bool open_fds[FDS])
+{
+    for (int fd = 0; fd < FDS; fd++) {
+        if (!open_fds[fd])
+            close(fd);
+    }
+}
+
+/* Lets another attachment recover, and die after store j of it. */
+static bool recoverer_dies(stage *g, int j)
+{
+    bool open_fds[FDS];
+    ndpool_reaped r;
+    volatile bool died = false;
+    note_fds(open_fds);
+    shm_arm(j, jump);
+    if (setjmp(death) == 0)
+        must(ndpool_reap(g->s.peer, &r));
+    else
+        died = true;
+    shm_disarm();
+    close_new_fds(open_fds);
+    return died;
+}
+
+/* One case. Returns whether the victim died, and whether the recoverer did. */
+static bool jump_case(const scenario *sc, int k, int j, bool *both, int *bad)
+{
+    stage g;
+    int stores;
+    char name[80];
+    stage_open(&g, sc);
+    bool died = victim_run(&g, sc, k, &stores);
+    bury(g.s.victim);
+    *both = died && j > 0 && recoverer_dies(&g, j);
+    bury(g.s.peer);
+    snprintf(name, sizeof name, "%s, death after store %d, recoverer's after %d", sc->name, k, j);
+    *bad += bystander_settle(&g.by, name);
+    ndpool_free(g.by.p);
+    return died;
+}
+
+/* A real process: it dies with its peer. */
+static bool kill_case(const scenario *sc, int k, int *bad)
+{
+    ndpool_options o = small_pool(dir);
+    bystander by;
+    char name[80];
+    must(ndpool_create("crash", &o, &by.p));
+    bystander_fill(&by);
+    pid_t pid = fork();
+    if (pid == 0) {
+        scene s = {0};
+        o = (ndpool_options){.dir = dir};
+        ndpool_exit(by.p);
+        must(ndpool_open("crash", &o, &s.peer));
+        must(ndpool_open("crash", &o, &s.victim));
+        sc->prepare(&s);
+        shm_arm(k, shm_kill);
+        sc->op(&s);
+        _exit(0);
+    }
+    int status;
+    waitpid(pid, &status, 0);
+    while (wait(NULL) > 0) /* a child that the victim had forked */
+        ;
+    bool child_died = WIFEXITED(status) && WEXITSTATUS(status) == CHILD_DIED;
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0 && !child_died) {
+        fprintf(stderr, "%s: victim failed\n", sc->name);
+        *bad += 1;
+    }
+    snprintf(name, sizeof name, "%s, SIGKILL after store %d", sc->name, k);
+    *bad += bystander_settle(&by, name);
+    ndpool_free(by.p);
+    return WIFSIGNALED(status) || child_died;
+}
+
+static int jumps(const scenario *sc, bool torture, int *cases)
+{
+    int bad = 0;
+    bool both;
+    for (int k = 1; bad == 0 && jump_case(sc, k, 0, &both, &bad); k++) {
+        *cases += 1;
+        for (int j = torture ? 1 : 1 + 7 * k % PAIRS; bad == 0; j += torture ? 1 : PAIRS) {
+            *cases += 1;
+            jump_case(sc, k, j, &both, &bad);
+            if (!both)
+                break;
+        }
+    }
+    return bad;
+}
+
+static int kills(const scenario *sc, int step, int *cases)
+{
+    int bad = 0, k = 1;
+    for (; bad == 0 && kill_case(sc, k, &bad); k += step)
+        *cases += 1;
+    return bad;
+}
+
+int main(int argc, char **argv)
+{
+    bool torture = getenv("NDPOOL_TORTURE") != NULL;
+    const char *only = argc > 2 ? argv[2] : NULL;
+    int bad = 0, cases = 0;
+    snprintf(dir, sizeof dir, "/dev/shm/ndpool-crash-XXXXXX");
+    if (!mkdtemp(dir) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+        return 3;
+    for (int n = 0; n < SCENARIOS && !bad; n++) {
+        const scenario *sc = &scenarios[n];
+        if (only && strcmp(only, sc->name) != 0)
+            continue;
+        if (!sc->forks)
+            bad += jumps(sc, torture, &cases);
+        bad += kills(sc, torture || sc->forks ? 1 : 3, &cases);
+    }
+    rmdir(dir);
+    printf("crash: %d deaths, %d wrong\n", cases, bad);
+    return bad != 0;
+}
+
+#else
+
+int main(void)
+{
+    printf("crash: not the crash build, nothing to do\n");
+    return 0;
+}
+
+#endif

@@ -1,0 +1,327 @@
+/*
+ * Operations that a process may die in, for crash_test.c and step_test.c: the twin of pool/scenarios_test.go. prepare runs
+ * before; op is what the victim dies in. The peer is another attachment, which the operation may need.
+ */
+#ifndef NDPOOL_TESTS_SCENARIOS_H
+#define NDPOOL_TESTS_SCENARIOS_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pool/pool.h"
+
+/* What an operation works on. */
+typedef struct scene {
+    ndpool *victim;
+    ndpool *peer;
+    ndpool_array a;
+    ndpool_transfer t;
+    ndpool_message m;
+    ndpool_view view;
+} scene;
+
+typedef struct scenario {
+    const char *name;
+    void (*prepare)(scene *s);
+    void (*op)(scene *s);
+    bool forks; /* cannot die by a jump: a fork's handlers hold the C library's locks */
+} scenario;
+
+/* A pool whose tables are small, so that a recovery has few stores. */
+static inline ndpool_options small_pool(const char *dir)
+{
+    return (ndpool_options){.capacity = 256 << 10, .arrays = 48, .tickets = 8, .names = 1, .processes = 6, .grace = 1,
+                            .lock_wait = INT64_C(5000000000), .dir = dir};
+}
+
+static inline void must(int status)
+{
+    if (status) {
+        fprintf(stderr, "scenario: %s\n", ndpool_last_error()->message);
+        exit(3);
+    }
+}
+
+static inline ndpool_array alloc_bytes(ndpool *p, int64_t n)
+{
+    ndpool_array a;
+    must(ndpool_alloc(p, &(ndpool_spec){.dtype = NDPOOL_UINT8, .ndim = 1, .shape = &n}, &a));
+    return a;
+}
+
+static inline int try_alloc(ndpool *p, int64_t n)
+{
+    ndpool_array a;
+    return ndpool_alloc(p, &(ndpool_spec){.dtype = NDPOOL_UINT8, .ndim = 1, .shape = &n}, &a);
+}
+
+static void nothing(scene *s) { (void)s; }
+static void have_1000(scene *s) { s->a = alloc_bytes(s->victim, 1000); }
+static void have_shared(scene *s)
+{
+    have_1000(s);
+    must(ndpool_share(s->victim, s->a.handle));
+}
+static void have_cached(scene *s)
+{
+    have_1000(s);
+    must(ndpool_release(s->victim, s->a.handle));
+}
+static void have_two_holders(scene *s)
+{
+    ndpool_array b;
+    have_shared(s);
+    must(ndpool_retain(s->peer, s->a.handle, 0, &b));
+}
+static void have_large(scene *s) { s->a = alloc_bytes(s->victim, 100000); }
+static void have_sent(scene *s)
+{
+    have_1000(s);
+    must(ndpool_send(s->victim, s->a.handle, 0, &s->t));
+}
+static void have_given(scene *s)
+{
+    have_sent(s);
+    must(ndpool_release(s->victim, s->a.handle));
+}
+static void have_three_sent(scene *s)
+{
+    for (int n = 0; n < 3; n++)
+        have_sent(s);
+}
+static void peer_has_cached(scene *s)
+{
+    ndpool_array a[3];
+    for (int n = 0; n < 3; n++)
+        a[n] = alloc_bytes(s->peer, 60000);
+    for (int n = 0; n < 3; n++)
+        must(ndpool_release(s->peer, a[n].handle));
+}
+static void peer_has_shared(scene *s)
+{
+    s->a = alloc_bytes(s->peer, 1000);
+    must(ndpool_share(s->peer, s->a.handle));
+}
+static void peer_sent(scene *s)
+{
+    s->a = alloc_bytes(s->peer, 1000);
+    must(ndpool_send(s->peer, s->a.handle, 0, &s->t));
+}
+static void peer_gave(scene *s)
+{
+    peer_sent(s);
+    must(ndpool_release(s->peer, s->a.handle));
+}
+static void peer_gave_directed(scene *s)
+{
+    s->a = alloc_bytes(s->peer, 1000);
+    must(ndpool_send(s->peer, s->a.handle, ndpool_self(s->victim), &s->t));
+    must(ndpool_release(s->peer, s->a.handle));
+}
+static void peer_sent_view(scene *s)
+{
+    peer_sent(s);
+    s->view = (ndpool_view){.offset = 200, .dtype = NDPOOL_UINT8, .ndim = 2, .shape = {3, 100}, .strides = {200, 1}};
+    s->m = (ndpool_message){.handle = s->t.handle, .ticket = s->t.ticket, .view = &s->view};
+    ndpool_segment(s->peer, s->m.segment);
+}
+static void have_all_kinds(scene *s)
+{
+    have_given(s);
+    have_large(s);
+    must(ndpool_release(s->victim, s->a.handle));
+    have_1000(s);
+    must(ndpool_release(s->victim, s->a.handle));
+}
+static void have_held_kinds(scene *s)
+{
+    have_cached(s);
+    have_shared(s);
+    have_1000(s);
+}
+
+static void op_alloc(scene *s) { (void)try_alloc(s->victim, 1000); }
+static void op_alloc_900(scene *s) { (void)try_alloc(s->victim, 900); }
+static void op_alloc_pages(scene *s) { (void)try_alloc(s->victim, 9000); }
+static void op_alloc_large(scene *s) { (void)try_alloc(s->victim, 100000); }
+static void op_alloc_150000(scene *s) { (void)try_alloc(s->victim, 150000); }
+static void op_alloc_refused(scene *s)
+{
+    if (try_alloc(s->victim, 300000) != NDPOOL_ERR_FULL)
+        abort();
+}
+static void op_alloc_many_dims(scene *s)
+{
+    ndpool_array a;
+    int64_t shape[] = {1, 2, 1, 2, 1, 2, 1, 2, 1, 3};
+    must(ndpool_alloc(s->victim, &(ndpool_spec){.dtype = NDPOOL_INT16, .ndim = 10, .shape = shape}, &a));
+}
+static void op_alloc_structured(scene *s)
+{
+    static const char text[] = "{\"itemsize\":8,\"fields\":[[\"x\",\"<f4\",0],[\"y\",\"<i2\",4]]}";
+    ndpool_array a;
+    int64_t n = 7;
+    must(ndpool_alloc(s->victim, &(ndpool_spec){.dtype = NDPOOL_DTYPE('V', 0, 8) | 1 << 24, .record = text, .record_bytes = sizeof text - 1, .ndim = 1, .shape = &n}, &a));
+}
+static void op_release(scene *s) { must(ndpool_release(s->victim, s->a.handle)); }
+static void op_release_then_alloc(scene *s)
+{
+    op_release(s);
+    (void)try_alloc(s->victim, 110000);
+}
+static void op_share(scene *s) { must(ndpool_share(s->victim, s->a.handle)); }
+static void op_retain(scene *s)
+{
+    ndpool_array b;
+    must(ndpool_retain(s->victim, s->a.handle, 0, &b));
+}
+static void op_send(scene *s) { must(ndpool_send(s->victim, s->a.handle, 0, &s->t)); }
+static void op_send_release(scene *s)
+{
+    op_send(s);
+    op_release(s);
+}
+static void op_send_to_release(scene *s)
+{
+    must(ndpool_send(s->victim, s->a.handle, ndpool_self(s->peer), &s->t));
+    op_release(s);
+}
+static void op_adopt(scene *s)
+{
+    ndpool_array b;
+    must(ndpool_adopt(s->victim, s->t, 0, &b));
+}
+static void op_adopt_release(scene *s)
+{
+    ndpool_array b;
+    must(ndpool_adopt(s->victim, s->t, 0, &b));
+    must(ndpool_release(s->victim, b.handle));
+}
+static void op_recall(scene *s) { must(ndpool_recall(s->victim, s->t)); }
+static void op_recall_older(scene *s)
+{
+    int n;
+    must(ndpool_recall_older(s->victim, 0, &n));
+}
+static void op_seal(scene *s)
+{
+    void *data;
+    must(ndpool_seal(s->victim, s->a.handle, NDPOOL_HASH, &data));
+}
+static void op_trim(scene *s)
+{
+    uint64_t freed;
+    must(ndpool_trim(s->victim, &freed));
+}
+static void op_close(scene *s) { ndpool_close(s->victim); }
+static void op_exit(scene *s) { ndpool_exit(s->victim); }
+static void op_receive_view(scene *s)
+{
+    ndpool_array b;
+    must(ndpool_receive(s->victim, &s->m, 0, &b));
+}
+
+/* The exit code of a victim whose forked child died in the operation. */
+enum { CHILD_DIED = 9 };
+
+/* The count of stores goes on in the child, which thus may be the one to die. */
+static void op_fork(scene *s)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        op_release(s);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    if (WIFSIGNALED(status))
+        _exit(CHILD_DIED);
+}
+
+static const scenario scenarios[] = {
+    {"alloc-refill", nothing, op_alloc, false},
+    {"alloc-pages", nothing, op_alloc_pages, false},
+    {"alloc-large", nothing, op_alloc_large, false},
+    {"alloc-many-dims", nothing, op_alloc_many_dims, false},
+    {"alloc-structured", nothing, op_alloc_structured, false},
+    {"alloc-cached", have_cached, op_alloc_900, false},
+    {"alloc-steal", peer_has_cached, op_alloc_150000, false},
+    {"alloc-refused", nothing, op_alloc_refused, false},
+    {"release-private", have_1000, op_release, false},
+    {"release-last", have_shared, op_release, false},
+    {"release-shared", have_two_holders, op_release, false},
+    {"release-large-then-alloc", have_large, op_release_then_alloc, false},
+    {"share", have_1000, op_share, false},
+    {"retain", peer_has_shared, op_retain, false},
+    {"send", have_1000, op_send, false},
+    {"send-again-release", have_sent, op_send_release, false},
+    {"send-to", have_1000, op_send_to_release, false},
+    {"adopt", peer_sent, op_adopt, false},
+    {"adopt-sole", peer_gave, op_adopt, false},
+    {"adopt-directed-release", peer_gave_directed, op_adopt_release, false},
+    {"recall", have_given, op_recall, false},
+    {"recall-older", have_three_sent, op_recall_older, false},
+    {"seal", have_1000, op_seal, false},
+    {"trim", have_all_kinds, op_trim, false},
+    {"close", have_all_kinds, op_close, false},
+    {"exit", have_held_kinds, op_exit, false},
+    {"receive-view", peer_sent_view, op_receive_view, false},
+    {"fork", have_held_kinds, op_fork, true},
+};
+enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+
+/* ---- what a survivor asks for */
+
+/* Arrays that must keep their bytes, one private and one shared. */
+typedef struct bystander {
+    ndpool *p;
+    ndpool_array kept[2];
+} bystander;
+
+static inline void bystander_fill(bystander *b)
+{
+    b->kept[0] = alloc_bytes(b->p, 500);
+    b->kept[1] = alloc_bytes(b->p, 5000);
+    must(ndpool_share(b->p, b->kept[0].handle));
+    for (int n = 0; n < 2; n++)
+        memset(b->kept[n].data, n + 1, b->kept[n].bytes);
+}
+
+static inline void print_fault(void *arg, const ndpool_fault *f)
+{
+    fprintf(stderr, "%s: %s: %s: expected %s, found %s\n", (const char *)arg, f->law, f->place, f->want, f->got);
+}
+
+/* Sweeps the dead, and tells what is wrong then; 0 if nothing is. The bystander's arrays are released. */
+static inline int bystander_settle(bystander *b, const char *name)
+{
+    ndpool_reaped r;
+    ndpool_report report;
+    ndpool_stats_t st;
+    int bad = 0;
+    must(ndpool_reap(b->p, &r));
+    usleep(1);
+    must(ndpool_reap(b->p, &r)); /* transfers of the dead expire at once */
+    for (int n = 0; n < 2; n++) {
+        for (uint64_t k = 0; k < b->kept[n].bytes; k++)
+            bad |= ((uint8_t *)b->kept[n].data)[k] != n + 1;
+    }
+    if (bad)
+        fprintf(stderr, "%s: bytes of a survivor's array changed\n", name);
+    must(ndpool_verify(b->p, NDPOOL_CONTENT, print_fault, (void *)(uintptr_t)name, &report));
+    bad |= report.faults != 0;
+    for (int n = 0; n < 2; n++)
+        must(ndpool_release(b->p, b->kept[n].handle));
+    must(pool_steal(b->p));
+    must(ndpool_stats(b->p, &st));
+    if (st.arrays || st.transfers || st.free != st.capacity) {
+        fprintf(stderr, "%s: leaked %d arrays, %d transfers, %d bytes\n", name, (int)st.arrays, (int)st.transfers, (int)(st.capacity - st.free));
+        bad = 1;
+    }
+    return bad;
+}
+
+#endif

@@ -1,0 +1,151 @@
+/*
+ * A fuzz target (libFuzzer): scribbles over a segment that is in use, then uses it by every verb. Whatever comes of it must
+ * be a status: no fault, no access out of bounds, no undefined behaviour, no endless loop.
+ *
+ * Input: one byte of flags, then scribbles of 12 bytes each: where (4 bytes, modulo the tables' size), and the new word.
+ */
+#include "tests/scenarios.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { ARRAYS = 6, SCRIBBLES = 32 };
+
+static char dir[64];
+
+static void remove_dir(void) { rmdir(dir); }
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    snprintf(dir, sizeof dir, "/dev/shm/ndpool-fuzz-XXXXXX");
+    if (!mkdtemp(dir))
+        abort();
+    atexit(remove_dir);
+    return 0;
+}
+
+/* What was there before the scribbles. */
+typedef struct world {
+    ndpool *p, *q;
+    ndpool_array a[ARRAYS];
+    ndpool_transfer t[2];
+    ndpool_message m;
+    ndpool_view view;
+} world;
+
+static void world_open(world *w)
+{
+    ndpool_options o = small_pool(dir);
+    o.lock_wait = 1000000;
+    must(ndpool_create("fuzz", &o, &w->p));
+    must(ndpool_open("fuzz", &(ndpool_options){.dir = dir}, &w->q));
+    static const int64_t sizes[ARRAYS] = {10, 500, 3000, 5000, 20000, 1};
+    for (int n = 0; n < ARRAYS; n++)
+        w->a[n] = alloc_bytes(w->p, sizes[n]);
+    must(ndpool_send(w->p, w->a[0].handle, 0, &w->t[0]));
+    must(ndpool_send(w->p, w->a[1].handle, ndpool_self(w->q), &w->t[1]));
+    must(ndpool_share(w->p, w->a[2].handle));
+    must(ndpool_release(w->p, w->a[5].handle));
+    w->view = (ndpool_view){.offset = 1, .dtype = NDPOOL_UINT8, .ndim = 1, .shape = {9}, .strides = {1}};
+    w->m = (ndpool_message){.handle = w->t[0].handle, .ticket = w->t[0].ticket, .view = &w->view};
+    ndpool_segment(w->p, w->m.segment);
+}
+
+static void scribble(ndpool *p, const uint8_t *data, size_t size)
+{
+    uint64_t words = p->arena->geo.regions[NDPOOL_REGION_DATA].offset / 8;
+    for (size_t n = 0; n + 12 <= size && n < 12 * SCRIBBLES; n += 12) {
+        uint32_t at;
+        uint64_t word;
+        memcpy(&at, data + n, sizeof at);
+        memcpy(&word, data + n + 4, sizeof word);
+        shm_store64((shm_u64 *)(void *)(p->arena->mem + 8 * (at % words)), word);
+    }
+}
+
+static void ignore_fault(void *arg, const ndpool_fault *f)
+{
+    (void)arg;
+    (void)f;
+}
+
+static void look(ndpool *p)
+{
+    static ndpool_array_info a;
+    static ndpool_process_info processes[8];
+    ndpool_transfer_info t;
+    ndpool_stats_t st;
+    ndpool_report r;
+    (void)ndpool_stats(p, &st);
+    for (uint32_t at = 0; ndpool_next_array(p, &at, &a);)
+        ;
+    for (uint32_t at = 0; ndpool_next_transfer(p, &at, &t);)
+        ;
+    (void)ndpool_processes(p, processes, 8);
+    (void)ndpool_verify(p, NDPOOL_CONTENT, ignore_fault, NULL, &r);
+}
+
+static void use(world *w)
+{
+    ndpool_array b;
+    ndpool_transfer t;
+    ndpool_reaped r;
+    uint64_t freed;
+    void *bytes;
+    int n;
+    for (int64_t size = 1; size < 300000; size *= 5) {
+        if (ndpool_alloc(w->q, &(ndpool_spec){.dtype = NDPOOL_UINT8, .ndim = 1, .shape = &size, .flags = NDPOOL_ZERO}, &b) == 0)
+            (void)ndpool_release(w->q, b.handle);
+    }
+    (void)ndpool_retain(w->q, w->a[2].handle, 0, &b);
+    (void)ndpool_retain(w->q, w->a[3].handle, NDPOOL_READ_ONLY, &b);
+    (void)ndpool_receive(w->q, &w->m, 0, &b);
+    (void)ndpool_adopt(w->q, w->t[1], 0, &b);
+    (void)ndpool_seal(w->p, w->a[4].handle, NDPOOL_HASH, &bytes);
+    (void)ndpool_send(w->p, w->a[3].handle, 0, &t);
+    (void)ndpool_recall(w->p, t);
+    (void)ndpool_recall_older(w->p, 0, &n);
+    (void)ndpool_refuse(w->q, ndpool_self(w->p), &n);
+    for (int k = 0; k < ARRAYS; k++)
+        (void)ndpool_release(w->p, w->a[k].handle);
+    (void)ndpool_trim(w->q, &freed);
+    (void)ndpool_reap(w->q, &r);
+}
+
+/* Death, without the words that a leaver stores: they may be anything by now. */
+static void end(ndpool *p)
+{
+    fork_delist(p);
+    arena_abandon(p->arena);
+    pool_unmap(p);
+    pool_unpin(p); /* the attachment's */
+    pool_unpin(p); /* and the user's */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    world w = {0};
+    if (size < 1)
+        return 0;
+    world_open(&w);
+    scribble(w.p, data + 1, size - 1);
+    if (data[0] & 1)
+        look(w.p);
+    use(&w);
+    look(w.q);
+    if (data[0] & 2) {
+        ndpool *late = NULL;
+        if (ndpool_open("fuzz", &(ndpool_options){.dir = dir}, &late) == 0) {
+            look(late);
+            end(late);
+        }
+    }
+    end(w.q);
+    end(w.p);
+    char path[96];
+    snprintf(path, sizeof path, "%s/fuzz", dir);
+    unlink(path);
+    return 0;
+}

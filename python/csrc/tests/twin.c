@@ -1,0 +1,301 @@
+/*
+ * Plays a trace of operations on a segment, for the twin test: pool/twin_test.go plays the same one in Go, and wants the
+ * same answers and the same words. twin DIR NAME reads lines from standard input and answers each by one.
+ *
+ *   open K | close K | die K | reap K | trim K | stats K       K is one of several attachments of this process
+ *   alloc K A dtype flags record ndim dims...                  record is "-" if there is none
+ *   ref K A | release K A | share K A | retain K A B readonly | seal K A hash
+ *   send K A T to | adopt K T B readonly | recall K T | recall-all K | refuse K from      to, from: an attachment or -1
+ *   view K A T off code ndim dims... strides...                sends a view as a message
+ *   receive K T B                                              of a view
+ *   dump FILE                                                  copies the file
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/pool.h"
+
+enum { POOLS = 8, THINGS = 4096 };
+
+static ndpool *pools[POOLS];
+static ndpool_process ids[POOLS]; /* also of those that have gone */
+static uint64_t arrays[THINGS];
+static ndpool_transfer transfers[THINGS];
+static struct {
+    uint8_t bytes[4096];
+    size_t n;
+} frames[THINGS];
+static const char *dir, *name;
+
+static int number(void)
+{
+    const char *word = strtok(NULL, " \n");
+    return word ? atoi(word) : 0;
+}
+
+static uint64_t big_number(void)
+{
+    const char *word = strtok(NULL, " \n");
+    return word ? strtoull(word, NULL, 0) : 0;
+}
+
+static void answer(int status) { printf("%s\n", status ? ndpool_status_name(status) : "ok"); }
+
+static void answer_array(int status, const ndpool_array *a, int at)
+{
+    if (status) {
+        answer(status);
+        return;
+    }
+    arrays[at] = a->handle;
+    printf("ok %016" PRIx64 " %" PRIu64 " %#" PRIx64 " %u", a->handle, a->bytes, a->dtype, a->ndim);
+    for (uint32_t k = 0; k < a->ndim; k++)
+        printf(" %" PRId64, a->shape[k]);
+    printf(" %c%c\n", a->flags & NDPOOL_FORTRAN ? 'F' : 'C', a->flags & NDPOOL_READ_ONLY ? 'r' : 'w');
+}
+
+static void play_alloc(ndpool *p)
+{
+    int at = number();
+    ndpool_spec s = {.dtype = big_number()};
+    s.flags = (uint32_t)number();
+    const char *text = strtok(NULL, " \n");
+    if (text && strcmp(text, "-") != 0) {
+        s.record = text;
+        s.record_bytes = (uint32_t)strlen(text);
+    }
+    int64_t shape[NDPOOL_MAX_NDIM];
+    s.ndim = (uint32_t)number();
+    for (uint32_t k = 0; k < s.ndim; k++)
+        shape[k] = (int64_t)big_number();
+    s.shape = shape;
+    ndpool_array a;
+    answer_array(ndpool_alloc(p, &s, &a), &a, at);
+}
+
+static void play_send(ndpool *p)
+{
+    uint64_t handle = arrays[number()];
+    int at = number(), to = number();
+    ndpool_transfer t;
+    int status = ndpool_send(p, handle, to < 0 ? 0 : ids[to], &t);
+    if (status) {
+        answer(status);
+        return;
+    }
+    transfers[at] = t;
+    printf("ok %016" PRIx64 ":%016" PRIx64 "\n", t.handle, t.ticket);
+}
+
+static void play_view(ndpool *p)
+{
+    uint64_t handle = arrays[number()];
+    int at = number();
+    ndpool_view v = {.offset = big_number()};
+    v.dtype = big_number();
+    v.ndim = (uint32_t)number();
+    for (uint32_t k = 0; k < v.ndim; k++)
+        v.shape[k] = (int64_t)big_number();
+    for (uint32_t k = 0; k < v.ndim; k++)
+        v.strides[k] = (int64_t)big_number();
+    ndpool_message m = {.view = &v};
+    ndpool_segment(p, m.segment);
+    ndpool_transfer t;
+    int status = ndpool_send(p, handle, 0, &t);
+    if (!status) {
+        m.handle = t.handle;
+        m.ticket = t.ticket;
+        status = ndpool_message_pack(&m, frames[at].bytes, sizeof frames[at].bytes, &frames[at].n);
+    }
+    if (status) {
+        answer(status);
+        return;
+    }
+    printf("ok ");
+    for (size_t k = 0; k < frames[at].n; k++)
+        printf("%02x", frames[at].bytes[k]);
+    printf("\n");
+}
+
+static void play_receive(ndpool *p)
+{
+    int from = number(), at = number();
+    static ndpool_view view;
+    ndpool_message m;
+    ndpool_array a;
+    int status = ndpool_message_unpack(frames[from].bytes, frames[from].n, &m, &view);
+    if (!status)
+        status = ndpool_receive(p, &m, 0, &a);
+    if (!status)
+        arrays[at] = a.handle;
+    answer(status);
+}
+
+static void play_stats(ndpool *p)
+{
+    ndpool_stats_t s;
+    int status = ndpool_stats(p, &s);
+    if (status) {
+        answer(status);
+        return;
+    }
+    const uint64_t *n = (const uint64_t *)&s;
+    printf("ok");
+    for (size_t k = 0; k < sizeof s / sizeof *n; k++)
+        printf(" %" PRIu64, n[k]);
+    printf("\n");
+}
+
+static void dump(const char *to)
+{
+    static char buf[1 << 16];
+    snprintf(buf, sizeof buf, "%s/%s", dir, name);
+    FILE *in = fopen(buf, "rb"), *out = fopen(to, "wb");
+    for (size_t n; in && out && (n = fread(buf, 1, sizeof buf, in)) > 0;)
+        fwrite(buf, 1, n, out);
+    if (in)
+        fclose(in);
+    printf("%s\n", out && fclose(out) == 0 ? "ok" : "no dump");
+}
+
+static void play_retain(ndpool *p)
+{
+    uint64_t handle = arrays[number()];
+    int at = number();
+    ndpool_array a;
+    answer_array(ndpool_retain(p, handle, number() ? NDPOOL_READ_ONLY : 0, &a), &a, at);
+}
+
+static void play_adopt(ndpool *p)
+{
+    ndpool_transfer t = transfers[number()];
+    int at = number();
+    ndpool_array a;
+    answer_array(ndpool_adopt(p, t, number() ? NDPOOL_READ_ONLY : 0, &a), &a, at);
+}
+
+static void play_seal(ndpool *p)
+{
+    uint64_t handle = arrays[number()];
+    void *data;
+    answer(ndpool_seal(p, handle, number() ? NDPOOL_HASH : 0, &data));
+}
+
+static void play_refuse(ndpool *p)
+{
+    int n, status = ndpool_refuse(p, ids[number()], &n);
+    if (status)
+        answer(status);
+    else
+        printf("ok %d\n", n);
+}
+
+static void play_recall_all(ndpool *p)
+{
+    int n, status = ndpool_recall_older(p, 0, &n);
+    if (status)
+        answer(status);
+    else
+        printf("ok %d\n", n);
+}
+
+static void play_reap(ndpool *p)
+{
+    ndpool_reaped r;
+    int status = ndpool_reap(p, &r);
+    if (status)
+        answer(status);
+    else
+        printf("ok %d %d\n", r.processes, r.expired);
+}
+
+static void play_trim(ndpool *p)
+{
+    uint64_t freed;
+    int status = ndpool_trim(p, &freed);
+    if (status)
+        answer(status);
+    else
+        printf("ok %" PRIu64 "\n", freed);
+}
+
+static void play_open(int k)
+{
+    ndpool_options o = NDPOOL_OPTIONS_INIT;
+    o.dir = dir;
+    int status = ndpool_open(name, &o, &pools[k]);
+    if (status) {
+        answer(status);
+        return;
+    }
+    ids[k] = ndpool_self(pools[k]);
+    printf("ok %" PRIu64 "\n", ids[k]);
+}
+
+static void play_close(ndpool *p)
+{
+    ndpool_close(p);
+    answer(0);
+}
+
+static void play_die(ndpool *p)
+{
+    arena_abandon(p->arena);
+    answer(0);
+}
+
+static void play_ref(ndpool *p) { answer(ndpool_ref(p, arrays[number()])); }
+static void play_release(ndpool *p) { answer(ndpool_release(p, arrays[number()])); }
+static void play_share(ndpool *p) { answer(ndpool_share(p, arrays[number()])); }
+static void play_recall(ndpool *p) { answer(ndpool_recall(p, transfers[number()])); }
+
+static const struct {
+    const char *verb;
+    void (*play)(ndpool *p);
+} verbs[] = {
+    {"close", play_close},   {"die", play_die},         {"reap", play_reap},     {"trim", play_trim},
+    {"stats", play_stats},   {"alloc", play_alloc},     {"ref", play_ref},       {"release", play_release},
+    {"share", play_share},   {"retain", play_retain},   {"seal", play_seal},     {"send", play_send},
+    {"adopt", play_adopt},   {"recall", play_recall},   {"refuse", play_refuse}, {"recall-all", play_recall_all},
+    {"view", play_view},     {"receive", play_receive},
+};
+
+static void play(char *line)
+{
+    const char *verb = strtok(line, " \n");
+    if (!verb)
+        return;
+    if (strcmp(verb, "dump") == 0) {
+        dump(strtok(NULL, " \n"));
+        return;
+    }
+    int k = number();
+    if (strcmp(verb, "open") == 0) {
+        play_open(k);
+        return;
+    }
+    for (size_t v = 0; pools[k] && v < sizeof verbs / sizeof verbs[0]; v++) {
+        if (strcmp(verb, verbs[v].verb) == 0) {
+            verbs[v].play(pools[k]);
+            return;
+        }
+    }
+    printf("no such verb, or not attached: %s %d\n", verb, k);
+}
+
+int main(int argc, char **argv)
+{
+    static char line[8192];
+    if (argc != 3) {
+        fprintf(stderr, "usage: twin DIR NAME <TRACE\n");
+        return 2;
+    }
+    dir = argv[1];
+    name = argv[2];
+    setvbuf(stdout, NULL, _IOLBF, 1 << 16);
+    while (fgets(line, sizeof line, stdin))
+        play(line);
+    return 0;
+}

@@ -157,16 +157,9 @@ func (p *Pool) drop(i int) {
 	st.Live--
 	if last {
 		p.parkLocked(i)
+		p.arena.SpaceFreed() // as long as the stripe is held nobody unmaps the segment
 	}
 	st.Unlock()
-	p.dropped(last)
-}
-
-// dropped follows a drop: it wakes who waits for space, and ends a closed pool whose last array is gone.
-func (p *Pool) dropped(last bool) {
-	if last {
-		p.arena.SpaceFreed()
-	}
 	if p.closed.Load() {
 		p.finish()
 	}

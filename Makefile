@@ -1,12 +1,15 @@
 # Two commands do everything: make demo, make test. They need Go, a C compiler, Python and make; all else they fetch
-# into this checkout. Tools that may be missing (spin, qemu) skip their stage loudly, and under CI fail it.
+# into this checkout. Tools that may be missing (spin, clang, qemu) skip their stage loudly, and under CI fail it.
 
 GO      ?= go
 BIN     := $(CURDIR)/bin
 STAGE   := scripts/stage
 PKGS    := ./...
+CORE    := $(MAKE) --no-print-directory -s -C python/csrc
+PYTHON3  = $(firstword $(shell scripts/pythons))
 
-.PHONY: all build demo test lint unit race crash model fuzz-short bench arm64-build test-arm64 storm torture soak generate clean help
+.PHONY: all build lib demo test lint unit race crash model fuzz-short bench arm64-build test-arm64 storm torture soak generate clean help \
+	c c-crash c-sanitize c-fuzz twins python duel
 
 all: build
 
@@ -28,16 +31,24 @@ test: ## everything: lint, tests, race detector, crash build, models, fuzzing, a
 	@$(STAGE) race        $(MAKE) --no-print-directory race
 	@$(STAGE) crash       $(MAKE) --no-print-directory crash
 	@$(STAGE) storm       $(MAKE) --no-print-directory storm
+	@$(STAGE) c           $(MAKE) --no-print-directory c
+	@$(STAGE) c-crash     $(MAKE) --no-print-directory c-crash
+	@$(STAGE) c-sanitize  $(MAKE) --no-print-directory c-sanitize
+	@$(STAGE) c-fuzz      $(MAKE) --no-print-directory c-fuzz
+	@$(STAGE) twins       $(MAKE) --no-print-directory twins
+	@$(STAGE) python      $(MAKE) --no-print-directory python
+	@$(STAGE) duel        $(MAKE) --no-print-directory duel
 	@$(STAGE) fuzz        $(MAKE) --no-print-directory fuzz-short
 	@$(STAGE) arm64-build $(MAKE) --no-print-directory arm64-build
 	@$(STAGE) model       $(MAKE) --no-print-directory model
 	@$(STAGE) summary
 
-lint: ## gofmt, go vet, staticcheck, and the house rules
+lint: ## gofmt, go vet, staticcheck, ruff, mypy, and the house rules; gcc's warnings are errors wherever C is built
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above are not formatted"; exit 1; }
 	$(GO) vet $(PKGS)
 	$(GO) vet -tags ndpool_crash $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
+	scripts/python-lint $(PYTHON3)
 	scripts/house-rules
 
 unit: ## the tests
@@ -51,6 +62,36 @@ crash: ## die after every shared store of every operation, and of the recovery
 
 storm: ## many processes, random SIGKILL, SIGSTOP and SIGCONT; MINUTES=n for longer
 	$(GO) run ./fuzz/storm $(if $(MINUTES),-minutes $(MINUTES),-minutes 0.25)
+
+lib: ## the C library libndpool.so and its header, in build/c/plain
+	$(CORE) -j lib
+
+c: ## the tests of the C core, and a death at every instruction of the four verbs
+	$(CORE) -j tests
+	$(CORE) check
+
+c-crash: ## as crash, for the C core
+	$(CORE) -j VARIANT=crash $(CURDIR)/build/c/crash/crash_test
+	build/c/crash/crash_test $(CURDIR)
+
+c-sanitize: ## the tests of the C core under the address, undefined behaviour and thread sanitizers
+	$(CORE) -j VARIANT=asan tests
+	$(CORE) VARIANT=asan check
+	$(CORE) -j VARIANT=tsan tests
+	$(CORE) VARIANT=tsan check
+
+c-fuzz: ## libFuzzer over a scribbled segment and over messages; FUZZTIME=10m for longer
+	scripts/need clang clang -- scripts/c-fuzz $(or $(FUZZTIME),10s)
+
+twins: ## the same traces through Go and C leave the same words
+	$(CORE) -j tools
+	NDPOOL_TWIN=$(CURDIR)/build/c/plain/twin $(GO) test -count=1 -run Twin ./pool
+
+python: ## the tests of the Python package, by every CPython from 3.11 on that is to be had
+	scripts/python-test
+
+duel: ## a storm of Go and Python processes on one pool; MINUTES=n for longer
+	$(GO) run ./fuzz/storm -minutes $(or $(MINUTES),0.3) -python $$(scripts/venv $(PYTHON3))
 
 fuzz-short: ## each fuzz target for a few seconds; FUZZTIME=10m for longer
 	scripts/fuzz $(or $(FUZZTIME),3s)
@@ -79,4 +120,4 @@ generate: ## the size classes, the C header and the tables of docs/FORMAT.md, fr
 	$(GO) generate ./...
 
 clean: ## remove what was built
-	rm -rf $(BIN) out
+	rm -rf $(BIN) out build .venv

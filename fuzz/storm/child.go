@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	_ "embed" // worker.py
 	"errors"
 	"fmt"
 	"io"
@@ -57,11 +58,11 @@ func (s *storm) start(k int) {
 }
 
 func (s *storm) spawn(seed uint64) (*child, io.Reader, error) {
-	self, err := os.Executable()
+	cmd, err := s.command(seed)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &child{cmd: exec.Command(self), lines: make(chan string, 64), gone: make(chan struct{})}
+	c := &child{cmd: cmd, lines: make(chan string, 64), gone: make(chan struct{})}
 	c.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", workerEnv, s.dir, seed))
 	c.cmd.Stderr = os.Stderr
 	c.cmd.SysProcAttr = apart()
@@ -73,6 +74,18 @@ func (s *storm) spawn(seed uint64) (*child, io.Reader, error) {
 		return nil, nil, err
 	}
 	return c, out, c.cmd.Start()
+}
+
+//go:embed worker.py
+var pythonWorker string
+
+// command returns what runs a worker: this program again, or, for every other one if asked for, the one in Python.
+func (s *storm) command(seed uint64) (*exec.Cmd, error) {
+	if s.python != "" && seed%2 == 0 {
+		return exec.Command(s.python, "-c", pythonWorker), nil
+	}
+	self, err := os.Executable()
+	return exec.Command(self), err
 }
 
 // watch passes on what a worker says, until it ends, and starts the next one.

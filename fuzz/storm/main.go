@@ -25,6 +25,7 @@ type config struct {
 	capacity uint64
 	seed     uint64
 	dir      string
+	python   string
 	verbose  bool
 }
 
@@ -38,6 +39,7 @@ func main() {
 	flag.Uint64Var(&c.capacity, "capacity", 64<<20, "bytes of the pool")
 	flag.Uint64Var(&c.seed, "seed", uint64(time.Now().UnixNano()), "of all random choices")
 	flag.StringVar(&c.dir, "dir", "/dev/shm", "directory of the pool's file")
+	flag.StringVar(&c.python, "python", "", "interpreter that has the package ndpool: every other worker is a Python process then")
 	flag.BoolVar(&c.verbose, "v", false, "print a line per second")
 	flag.Parse()
 	if flag.NArg() > 0 || c.workers < 1 || c.workers > 200 {

@@ -1,0 +1,216 @@
+"""A worker of the storm in Python: see worker.go, whose lines it speaks and whose rules it follows.
+
+It also forks now and then: the child checks all arrays that it has inherited, drops some, and ends by itself or by force.
+"""
+
+import os
+import queue
+import random
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+
+import ndpool
+from ndpool import errors
+
+MAX_HELD = 40
+EXPECTED = (
+    errors.FullError, errors.TableFullError, errors.StaleError, errors.HeldError, errors.SealedError, errors.SpentError,
+    errors.ExpiredError, errors.RecalledError, errors.NotReceiverError, errors.DeadError, errors.PrivateError,
+    errors.ProcessesError,
+)
+
+
+class Fault(Exception):
+    """An array is not what its handle says."""
+
+
+class Worker:
+    """Allocates, fills, hands on, adopts, checks and releases arrays at random."""
+
+    def __init__(self, directory: str, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.pool = ndpool.Pool.open("storm", dir=directory)
+        self.held: list[np.ndarray] = []
+        self.lines: queue.Queue[str] = queue.Queue(256)
+        self.arrays = self.adopted = 0
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        threading.Thread(target=self.read, daemon=True).start()
+        for _ in range(self.rng.randrange(20_000)):
+            if self.ended.is_set():
+                break
+            try:
+                self.turn()
+            except EXPECTED:
+                pass
+        self.leave()
+
+    def read(self) -> None:
+        """Passes lines on. What does not fit is dropped: a receiver may always fail to adopt."""
+        for line in sys.stdin:
+            try:
+                self.lines.put_nowait(line)
+            except queue.Full:
+                pass
+        self.ended.set()
+
+    def turn(self) -> None:
+        try:
+            line = self.lines.get_nowait()
+        except queue.Empty:
+            self.step()
+        else:
+            self.take(line)
+
+    def step(self) -> None:
+        n = self.rng.randrange(1000)
+        if not self.held or (n < 300 and len(self.held) < MAX_HELD):
+            self.alloc()
+        elif n < 550:
+            self.release(self.rng.randrange(len(self.held)))
+        elif n < 800:
+            self.give(self.rng.choice(self.held))
+        elif n < 970:
+            check(self.rng.choice(self.held))
+        elif n < 980:
+            self.fork()
+        elif n < 985:
+            self.seal(self.rng.randrange(len(self.held)), n % 2 == 0)
+        elif n < 990:
+            self.pool.recall(older_than=0.3)
+        elif n < 992:
+            self.pool.trim()
+        elif n < 994:
+            self.pool.reap()
+        else:
+            time.sleep(self.rng.random() * 0.002)
+            self.count()
+
+    def alloc(self) -> None:
+        n = 1 + self.rng.randrange(1 << (3 + self.rng.randrange(13)))
+        shape = (n,) + (1,) * 9 if self.rng.randrange(20) == 0 else (n,)
+        a = self.pool.empty(shape, np.uint64)
+        self.arrays += 1
+        a.reshape(-1)[:] = pattern(a)
+        self.hold(a)
+
+    def hold(self, a: np.ndarray) -> None:
+        self.held.append(a)
+        check(a)
+
+    def release(self, k: int) -> None:
+        self.held[k], self.held[-1] = self.held[-1], self.held[k]
+        check(self.held.pop())
+
+    def seal(self, k: int, hashed: bool) -> None:
+        a = self.held.pop(k)
+        self.held.append(a)
+        self.held[-1] = ndpool.seal(a, hash=hashed)
+
+    def give(self, a: np.ndarray) -> None:
+        """Tells the storm about an array: by a transfer, by a transfer to one process, or by its handle."""
+        kind = self.rng.randrange(3)
+        if kind == 0:
+            self.say(f"h {ndpool.handle(a):016x}")
+        elif kind == 1:
+            self.say(f"t {text(ndpool.send(a))}")
+        else:
+            to = self.pool.process
+            for info in self.pool.processes():
+                if self.rng.randrange(3) == 0:
+                    to = info.id
+            self.say(f"d {(to & 0xFFFFFFFF) - 1}.{to >> 32} {text(ndpool.send(a, to=to))}")
+
+    def say(self, line: str) -> None:
+        os.write(1, (line + "\n").encode())
+
+    def count(self) -> None:
+        self.say(f"n {self.arrays} {self.adopted}")
+        self.arrays = self.adopted = 0
+
+    def take(self, line: str) -> None:
+        kind, word = line.split()[:2]
+        while len(self.held) >= MAX_HELD:
+            self.release(self.rng.randrange(len(self.held)))
+        if kind == "h":
+            self.hold(self.pool.retain(int(word, 16)))
+            return
+        if self.rng.randrange(20) == 0:
+            return  # lost on the way
+        handle, ticket = word.split(":")
+        a = self.pool.adopt(int(handle, 16).to_bytes(8, "little") + int(ticket, 16).to_bytes(8, "little"))
+        self.adopted += 1
+        self.hold(a)
+
+    def fork(self) -> None:
+        pid = os.fork()
+        if pid == 0:
+            code = 3
+            try:
+                code = self.child()
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(pid, 0)
+        if status not in (0, signal.SIGKILL):
+            raise Fault(f"child {pid} ended with status {status}")
+
+    def child(self) -> int:
+        """What a child does: its holds are its own, whatever happens to its parent."""
+        self.rng.seed(os.getpid())
+        try:
+            for a in self.held:
+                check(a)
+            while self.held and self.rng.randrange(4):
+                self.release(self.rng.randrange(len(self.held)))
+            self.alloc()
+            self.say(f"t {text(ndpool.send(self.held[-1]))}")
+        except (*EXPECTED, errors.ForkedError):
+            pass
+        except BaseException as e:
+            print(f"storm: child {os.getpid()}: {e!r}", file=sys.stderr)
+            return 3
+        if self.rng.randrange(2):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    def leave(self) -> None:
+        while self.held:
+            self.release(len(self.held) - 1)
+        self.pool.recall(older_than=0)
+        try:
+            self.count()
+        except BrokenPipeError:
+            pass
+        self.pool.close()
+
+
+def text(transfer: bytes) -> str:
+    """A transfer as Go prints it."""
+    return f"{int.from_bytes(transfer[:8], 'little'):016x}:{int.from_bytes(transfer[8:], 'little'):016x}"
+
+
+def pattern(a: np.ndarray) -> np.ndarray:
+    """What an array must contain: it follows from its handle."""
+    return np.uint64(ndpool.handle(a)) + np.arange(a.size, dtype=np.uint64) * np.uint64(8 * 0x9E3779B97F4A7C15 % 2**64)
+
+
+def check(a: np.ndarray) -> None:
+    want = pattern(a)
+    got = a.reshape(-1)
+    if not np.array_equal(got, want):
+        k = int(np.flatnonzero(got != want)[0])
+        raise Fault(f"array {ndpool.handle(a):016x}: element {k} of {a.size}: got {got[k]:#x}, expected {want[k]:#x}")
+
+
+if __name__ == "__main__":
+    directory, seed = os.environ["NDPOOL_STORM_WORKER"].split()
+    try:
+        Worker(directory, int(seed)).run()
+    except BaseException as e:
+        print(f"storm: python worker of seed {seed}, process {os.getpid()}: {e!r}", file=sys.stderr)
+        sys.exit(3)

@@ -1,0 +1,177 @@
+/*
+ * The extension module ndpool._core. Python's objects over ndpool.h, and nothing else: no rule of the segment is known
+ * here.
+ *
+ * Two kinds of objects hold something of the core. A Pool holds an attachment; a Block holds its Pool and one reference
+ * to a block, and is the .base of the arrays that lie in it. numpy is used through Python alone, so one build serves
+ * all its versions; but for free-threaded Pythons the limited API of 3.11 is enough.
+ *
+ * All state is the module's (core_state) or an object's, and guarded by the GIL, or by the dicts' own locks where there
+ * is none. The one thing that belongs to the process is the list of attachments in live.c, for its very end. The GIL is
+ * released around whatever can wait, and no Python code runs inside the core.
+ */
+#ifndef NDPOOL_PY_H
+#define NDPOOL_PY_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <structmember.h>
+
+#include "ndpool.h"
+
+/* numpy's array interface, C side, as its documentation has it. */
+typedef struct array_interface {
+    int two;
+    int nd;
+    char typekind;
+    int itemsize;
+    int flags;
+    intptr_t *shape;
+    intptr_t *strides;
+    void *data;
+    PyObject *descr;
+} array_interface;
+
+_Static_assert(sizeof(intptr_t) == 8 && sizeof(Py_ssize_t) == 8, "numpy's dimensions are 64-bit numbers");
+
+/* Names that are looked up often: attributes, keywords. */
+enum { S_BASE, S_OBJ, S_DTYPE, S_SHAPE, S_METADATA, S_ARRAY_STRUCT, S_ORDER, S_ZERO, S_TIMEOUT, S_C, S_F, S_END };
+
+/* The module's state. Every PyObject is a strong reference, NULL once the module was cleared. */
+typedef struct core_state {
+    PyTypeObject *pool_type, *block_type, *element_type;
+    PyTypeObject *ndarray, *dtype;
+    newfunc ndarray_new; /* numpy.ndarray.__new__ */
+    PyObject *np_empty;
+    PyObject *error_hook, *attach_hook, *encode_hook, *decode_hook; /* NULL until set_hooks */
+
+    PyObject *elements;          /* dict: what a user calls a dtype -> element */
+    PyObject *decoded;           /* dict: code, or (code, record) -> element */
+    PyObject *pools;             /* dict: segment -> weak reference to the Pool that rebuild uses */
+    PyObject *rebuild;           /* the function that reduce names */
+    PyObject *nought, *no_shape; /* 0 and (0,) */
+    PyObject *names[S_END];
+} core_state;
+
+/* An element type in both forms. Immutable. */
+typedef struct element {
+    PyObject_HEAD
+    PyObject *key;    /* what it was asked by, or NULL */
+    PyObject *dtype;  /* numpy's */
+    PyObject *suffix; /* tuple: dimensions that a sub-array type adds to a shape, or NULL */
+    PyObject *record; /* bytes: text of a structured type, or NULL */
+    uint64_t code;
+    bool metadata; /* of numpy's, which no other process would see */
+} element;
+
+typedef struct live live;
+
+typedef struct pool_object {
+    PyObject_HEAD
+    ndpool *p;
+    core_state *st; /* lives as long as the type, which the object holds */
+    live *node;     /* NULL for a snapshot */
+    PyObject *path, *segment;
+    PyObject *weaklist;
+} pool_object;
+
+enum { BLOCK_DIMS = 8 }; /* dimensions that a Block keeps without more memory */
+
+typedef struct block {
+    PyObject_HEAD
+    pool_object *pool;
+    ndpool_handle handle; /* 0: no reference */
+    void *data;
+    uint64_t bytes;
+    element *elem;  /* the stored array's; NULL only while the Block is made */
+    int64_t *shape; /* leads to dims, or to memory of its own */
+    int64_t dims[BLOCK_DIMS];
+    uint32_t ndim;
+    bool fortran, readonly;
+    PyObject *weaklist;
+} block;
+
+/* Where an array lies. Released by place_end. */
+typedef struct place {
+    block *b;          /* NULL: in private memory */
+    PyObject *capsule; /* of the array interface, if the object is an array */
+    const array_interface *a;
+} place;
+
+/* For our own objects, of whatever type; NULL is nothing. */
+static inline void ref(void *o) { Py_XINCREF((PyObject *)o); }
+static inline void unref(void *o) { Py_XDECREF((PyObject *)o); }
+
+/* ---- module.c */
+extern struct PyModuleDef core_module;
+core_state *state_of_module(PyObject *module);
+core_state *state_of_type(PyTypeObject *type); /* of Pool or a class made from it; NULL with an exception */
+PyObject *lookup(PyObject *dict,
+                 PyObject *key); /* a strong reference, or NULL, with an exception if the lookup failed */
+
+/* ---- errors.c: each sets an exception and returns NULL */
+PyObject *raise_last(core_state *st);
+PyObject *raise_as(core_state *st, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* ---- element.c */
+extern PyType_Spec element_spec;
+element *element_of(core_state *st, PyObject *given);
+element *element_decode(core_state *st, uint64_t code, const void *record, size_t record_bytes);
+bool element_same(const element *a, const element *b);
+const char *element_record(const element *e, uint32_t *bytes);
+
+/* ---- block.c */
+extern PyType_Spec block_spec;
+/* Takes over the reference that *a is, also if it fails. elem is NULL if it has to be found out. */
+block *block_new(pool_object *po, const ndpool_array *a, element *elem);
+
+/* ---- array.c */
+PyObject *shape_tuple(const int64_t *shape, uint32_t ndim);
+PyObject *array_make(core_state *st, block *b, PyObject *shape, PyObject *dtype, bool fortran);
+PyObject *array_new(core_state *st, block *b); /* the array that the block stores */
+PyObject *array_view(core_state *st, block *b, const ndpool_view *v);
+int place_find(core_state *st, PyObject *x, place *at); /* 0, or -1 with an exception; released by place_end */
+int place_need(core_state *st, PyObject *x, place *at); /* the same, and private memory is refused */
+void place_end(place *at);
+bool place_whole(const place *at, const element *elem); /* the array is what the block stores */
+bool place_covers(const place *at, bool *fortran);      /* the array has all bytes of the block, in order */
+void place_view(const place *at, const element *elem, ndpool_view *v);
+
+/* ---- empty.c: a method of Pool */
+PyObject *pool_empty(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+
+/* ---- live.c: the attachments of this process */
+int live_setup(void);
+live *live_add(ndpool *p, core_state *st); /* released by live_remove; NULL if there is no memory */
+void live_remove(live *l);
+void live_exit(core_state *st);
+
+/* ---- pool.c */
+extern PyType_Spec pool_spec;
+int seconds_to_ns(double s, int64_t *ns); /* 0, or -1 with an exception */
+int options_from(ndpool_options *o, PyObject *dir, PyObject **dir_bytes);
+PyObject *pool_of_segment(core_state *st,
+                          PyObject *segment); /* strong, or NULL, with an exception if something failed */
+
+/* ---- inspect.c: methods of Pool */
+PyObject *pool_stats_dict(PyObject *self, PyObject *unused);
+PyObject *pool_arrays(PyObject *self, PyObject *unused);
+PyObject *pool_processes(PyObject *self, PyObject *unused);
+PyObject *pool_transfers(PyObject *self, PyObject *unused);
+PyObject *pool_condition(PyObject *self, PyObject *unused);
+PyObject *pool_verify(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *reaped_dict(const ndpool_reaped *r);
+
+/* ---- pickle.c: functions of the module, and how Pool receives */
+PyObject *send_array(PyObject *module, PyObject *const *args, Py_ssize_t n);
+PyObject *message_array(PyObject *module, PyObject *const *args, Py_ssize_t n);
+PyObject *reduce_array(PyObject *module, PyObject *x);
+PyObject *rebuild_array(PyObject *module, PyObject *args);
+PyObject *pool_adopt(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *transfer_bytes(ndpool_transfer t);
+int transfer_parse(core_state *st, const Py_buffer *from, ndpool_transfer *t);
+
+#endif

@@ -1,0 +1,99 @@
+"""Arrays between processes, without a copy.
+
+ndpool keeps numpy arrays in one shared-memory segment that many processes map at once:
+
+    import multiprocessing, ndpool
+
+    a = ndpool.zeros((1080, 1920, 3), "u1")      # a plain numpy.ndarray, in shared memory
+    queue.put(a)                                 # by reference: the receiver has the same memory
+
+An array ends with its last reference in the last process, also when processes are killed. Arrays lie in pools: the
+functions here use the default pool, which is made when it is first used and is shared by a tree of processes; Pool
+opens pools by name, also those of programs in Go and C.
+
+Every function may be called from any thread, and by forked children. Errors are in ndpool.errors.
+"""
+
+import logging as _logging
+
+from . import _attach, _core, _dtype, _exit, _pickle, errors
+from ._arrays import check_hash, handle, is_private, is_sealed, is_shared, seal, send
+from ._core import VERSION as __version__
+from ._core import Block
+from ._default import configure, default_pool
+from ._functions import (
+    adopt,
+    arange,
+    array,
+    asarray,
+    ascontiguousarray,
+    asfortranarray,
+    copy,
+    empty,
+    empty_like,
+    full,
+    full_like,
+    ones,
+    ones_like,
+    recall,
+    retain,
+    zeros,
+    zeros_like,
+)
+from ._info import ArrayInfo, Fault, ProcessInfo, Reaped, Report, Stats, TransferInfo
+from ._options import Options
+from ._pickle import install, make_transferable, uninstall
+from ._pool import Pool, reap, unlink
+from .errors import NdpoolError
+
+__all__ = [
+    "ArrayInfo",
+    "Block",
+    "Fault",
+    "NdpoolError",
+    "Options",
+    "Pool",
+    "ProcessInfo",
+    "Reaped",
+    "Report",
+    "Stats",
+    "TransferInfo",
+    "__version__",
+    "adopt",
+    "arange",
+    "array",
+    "asarray",
+    "ascontiguousarray",
+    "asfortranarray",
+    "check_hash",
+    "configure",
+    "copy",
+    "default_pool",
+    "empty",
+    "empty_like",
+    "errors",
+    "full",
+    "full_like",
+    "handle",
+    "install",
+    "is_private",
+    "is_sealed",
+    "is_shared",
+    "make_transferable",
+    "ones",
+    "ones_like",
+    "reap",
+    "recall",
+    "retain",
+    "seal",
+    "send",
+    "uninstall",
+    "unlink",
+    "zeros",
+    "zeros_like",
+]
+
+_logging.getLogger("ndpool").addHandler(_logging.NullHandler())
+_core.set_hooks(error=errors.make_error, attach=_attach.attach, encode=_dtype.encode, decode=_dtype.decode)
+_pickle.setup()
+_exit.setup()

@@ -1,0 +1,182 @@
+"""What the command tells about pools, as JSON. Names are those of the Go command.
+
+Pools are looked at by a private copy of their tables: no slot is taken, no lock waited for, and nothing written.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any, Final
+
+from ._dtype import encode
+from ._info import ArrayInfo, process_text
+from ._pool import Pool
+from .errors import FormatError, NdpoolError, NotExistError, PoolNameError
+
+__all__ = ["arrays", "is_pool", "list_pools", "pool_list", "processes", "summary"]
+
+Json = dict[str, Any]
+
+MAGIC: Final = b"ndpool\x1a\n"
+
+
+def seconds(s: float) -> float:
+    """Returns a time as JSON has it: in milliseconds at the finest."""
+    return round(s, 3)
+
+
+def is_pool(path: str) -> bool:
+    """Tells whether a file says that it is a pool. Raises OSError if it cannot be read."""
+    with open(path, "rb") as f:
+        return f.read(len(MAGIC)) == MAGIC
+
+
+def pool_list(folder: str) -> Json:
+    """Describes all pools of a directory, and names what looks like one and cannot be read. Raises OSError."""
+    found: list[Json] = []
+    unreadable: list[Json] = []
+    for name in list_pools(folder):
+        try:
+            if is_pool(os.path.join(folder, name)):
+                found.append(summary(folder, name)[1])
+        except (NotExistError, PoolNameError, FileNotFoundError):
+            continue  # gone meanwhile, or never one
+        except (NdpoolError, OSError) as e:
+            if not isinstance(e, PermissionError):
+                unreadable.append({"name": name, "error": str(e)})
+    return {"dir": folder, "pools": found, "unreadable": unreadable}
+
+
+def list_pools(folder: str) -> Iterator[str]:
+    """Returns the names of the regular files of a directory."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    return iter(sorted(names))
+
+
+def summary(folder: str, name: str) -> tuple[Pool, Json]:
+    """Returns a peeked Pool and what ls tells about it. Raises NotExistError, FormatError."""
+    try:
+        pool = Pool.peek(name, dir=folder)
+    except FormatError as e:
+        if os.path.exists(os.path.join(folder, name)) and not is_pool(os.path.join(folder, name)):
+            raise FormatError(f"{e} (the file is no pool)") from None
+        raise
+    stats, people, tickets = pool.stats(), pool.processes(), pool.tickets()
+    uid, memory = _inode(os.path.join(folder, name))
+    alive = sum(p.alive for p in people)
+    return pool, {
+        "name": name,
+        "state": pool.condition(),
+        "capacity": stats.capacity,
+        "committed": stats.committed,
+        "held": stats.held,
+        "memory": memory,
+        "arrays": stats.arrays,
+        "processes": alive,
+        "dead": len(people) - alive,
+        "transfers": stats.transfers,
+        "expired": sum(t.expires is not None and t.expires < 0 for t in tickets),
+        "persistent": bool(pool.options()["persistent"]),
+        "uid": uid,
+        "segment": pool.segment.hex(),
+    }
+
+
+def _inode(path: str) -> tuple[int, int]:
+    """Returns the user that a file belongs to, and the bytes of memory that it takes; -1 if it is gone."""
+    try:
+        st = os.lstat(path)
+    except OSError:
+        return -1, 0
+    return st.st_uid, st.st_blocks * 512 if stat.S_ISREG(st.st_mode) else 0
+
+
+def describe(pool: Pool, name: str) -> Json:
+    """Returns what a pool was created with."""
+    o = pool.options()
+    return {
+        "name": name,
+        "path": pool.path,
+        "segment": pool.segment.hex(),
+        "capacity": o["capacity"],
+        "array_limit": o["arrays"],
+        "process_limit": o["processes"],
+        "transfer_limit": o["tickets"],
+        "name_limit": o["names"],
+        "mode": f"{o['mode']:04o}",
+        "grace_seconds": seconds(o["grace"]),
+        "lock_wait_seconds": seconds(o["lock_wait"]),
+        "persistent": o["persistent"],
+        "reserve": o["reserve"],
+        "huge_pages": o["huge_pages"],
+    }
+
+
+def stat_of(folder: str, name: str) -> Json:
+    """Returns how full a pool is."""
+    pool, listed = summary(folder, name)
+    s = pool.stats()
+    stats = {field: getattr(s, field) for field in s.__dataclass_fields__}
+    return {
+        **describe(pool, name),
+        "state": listed["state"],
+        "stats": stats,
+        "waste": _share(s.held - s.live, s.held),
+        "fragmentation": _share(s.free - s.largest_free, s.free),
+        "memory": listed["memory"],
+        "dead": listed["dead"],
+    }
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 6) if whole else 0
+
+
+def processes(pool: Pool) -> list[Json]:
+    """Returns the process table."""
+    return [
+        {
+            "id": process_text(p.id),
+            "slot": p.slot,
+            "pid": p.pid,
+            "pid_namespace": p.pid_namespace,
+            "uid": p.uid,
+            "command": p.command,
+            "alive": p.alive,
+            "attached_seconds": seconds(p.attached),
+            "arrays": p.arrays,
+            "bytes": p.bytes,
+            "cached": p.cached,
+        }
+        for p in pool.processes()
+    ]
+
+
+def arrays(pool: Pool) -> tuple[list[Json], list[ArrayInfo]]:
+    """Returns the arrays of a pool with their holders, also as they are."""
+    people = {p.slot: {"slot": p.slot, "pid": p.pid, "command": p.command, "alive": p.alive} for p in pool.processes()}
+    infos = pool.arrays()
+    return [_array(a, people) for a in infos], infos
+
+
+def _array(a: ArrayInfo, people: dict[int, Json]) -> Json:
+    gone = {"pid": 0, "command": "", "alive": False}  # left meanwhile
+    record = encode(a.dtype)[1]
+    return {
+        "handle": f"{a.handle:016x}",
+        "dtype": record.decode() if record else a.dtype.str,
+        "shape": list(a.shape),
+        "fortran": a.fortran,
+        "bytes": a.bytes,
+        "extent": a.extent,
+        "offset": a.offset,
+        "sealed": a.sealed,
+        "hashed": a.hashed,
+        "private": a.private,
+        "named": a.named,
+        "in_transit": a.in_transit,
+        "holders": [people.get(slot, {"slot": slot, **gone}) for slot in a.holders],
+    }

@@ -66,9 +66,9 @@ storm: ## many processes, random SIGKILL, SIGSTOP and SIGCONT; MINUTES=n for lon
 lib: ## the C library libndpool.so and its header, in build/c/plain
 	$(CORE) -j lib
 
-c: ## the tests of the C core, and a death at every instruction of the four verbs
+c: build ## the tests of the C core, and a death at every instruction of the four verbs
 	$(CORE) -j tests
-	$(CORE) check
+	NDPOOL_CLI=$(BIN)/ndpool $(CORE) check
 
 c-crash: ## as crash, for the C core
 	$(CORE) -j VARIANT=crash $(CURDIR)/build/c/crash/crash_test
@@ -87,8 +87,8 @@ twins: ## the same traces through Go and C leave the same words
 	$(CORE) -j tools
 	NDPOOL_TWIN=$(CURDIR)/build/c/plain/twin $(GO) test -count=1 -run Twin ./pool
 
-python: ## the tests of the Python package, by every CPython from 3.11 on that is to be had
-	scripts/python-test
+python: build ## the tests of the Python package, by every CPython from 3.11 on that is to be had
+	NDPOOL_CLI=$(BIN)/ndpool scripts/python-test
 
 duel: ## a storm of Go and Python processes on one pool; MINUTES=n for longer
 	$(GO) run ./fuzz/storm -minutes $(or $(MINUTES),0.3) -python $$(scripts/venv $(PYTHON3))
@@ -109,6 +109,7 @@ test-arm64: ## the tests under qemu-user; the examples start themselves, which i
 
 bench: ## benchmarks, medians of three; figures in bench/README.md
 	scripts/bench
+	scripts/bench-python
 
 torture: ## the crash build with all pairs of deaths, in real processes; long
 	NDPOOL_TORTURE=1 $(GO) test -timeout 2h -tags ndpool_crash -run Crash ./pool

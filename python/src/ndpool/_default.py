@@ -26,7 +26,7 @@ log: Final = logging.getLogger("ndpool")
 
 NAME: Final = "NDPOOL_NAME"
 DIR: Final = "NDPOOL_DIR"
-MADE: Final = "NDPOOLMADE"  #: the name, if a process of the tree put it there and not the user
+MADE: Final = "NDPOOL_MADE"  #: the name, if a process of the tree put it there and not the user
 DEFAULT_DIR: Final = "/dev/shm"
 _KEY: Final = "ndpool"  #: in the configuration that multiprocessing copies to children
 

@@ -358,16 +358,7 @@ class ShmObjectPool:
     def _find(self, python_id: int) -> ArrayInfo | None:
         """Returns the array that has the number, which its dtype tells."""
         wanted = _dtype_of(python_id)
-        return next((a for a in self.pool.arrays() if a.dtype.itemsize == 1 and self._dtype(a) == wanted), None)
-
-    def _dtype(self, a: ArrayInfo) -> np.dtype[Any]:
-        """Returns the dtype with its fields, which can be read of an array that others hold only by holding it, too."""
-        if a.dtype.kind != "V" or a.dtype.names:
-            return a.dtype
-        try:
-            return self.pool.retain(a.handle).dtype
-        except LookupError:
-            return a.dtype
+        return next((a for a in self.pool.arrays() if a.dtype == wanted), None)
 
     def _need(self, python_id: int) -> ArrayInfo:
         found = self._find(python_id)

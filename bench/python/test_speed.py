@@ -1,10 +1,12 @@
 """The speed of the Python package beside what it replaces: pytest --benchmark-only prints medians and ratios by group.
 
 Numbers that are compared were measured in one run. A round trip is: send through a pipe, the other process reads the
-first element and answers one byte.
+first element and answers one byte. Both ends of a pipe run on one processor: what it costs to wake another one that
+sleeps is more than all the rest, and differs from one moment to the next.
 """
 
 import multiprocessing as mp
+import os
 from collections.abc import Callable, Iterator
 from multiprocessing import connection, shared_memory
 from typing import Any
@@ -85,7 +87,16 @@ def answer(pipe: "connection.Connection[Any, Any]") -> None:
 
 
 @pytest.fixture(scope="module")
-def trip(pool: ndpool.Pool) -> Iterator[Callable[[Any], bytes]]:
+def one_cpu() -> Iterator[None]:
+    """Stays on one processor, as do the children that are started meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture(scope="module")
+def trip(pool: ndpool.Pool, one_cpu: None) -> Iterator[Callable[[Any], bytes]]:
     """A function that makes a round trip."""
     here, there = mp.get_context("fork").Pipe()
     child = mp.get_context("fork").Process(target=answer, args=(there,))
@@ -130,7 +141,7 @@ def echo(pipe: "connection.Connection[Any, Any]") -> None:
 
 
 @pytest.fixture(scope="module")
-def there_and_back(pool: ndpool.Pool) -> Iterator[Callable[[Any], Any]]:
+def there_and_back(pool: ndpool.Pool, one_cpu: None) -> Iterator[Callable[[Any], Any]]:
     """A function that sends an array and gets it back."""
     here, there = mp.get_context("fork").Pipe()
     child = mp.get_context("fork").Process(target=echo, args=(there,))

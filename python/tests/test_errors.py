@@ -189,3 +189,11 @@ def test_sizes(size: float | str, bytes: int) -> None:
     from ndpool._options import parse_size
 
     assert parse_size(size) == bytes
+
+
+def test_a_closed_pool_cannot_be_looked_at(pool: ndpool.Pool) -> None:
+    """Nothing that tells about a pool takes a closed one for an empty one."""
+    pool.close()
+    for look in (pool.stats, pool.arrays, pool.processes, pool.tickets, pool.condition, pool.verify, pool.reap):
+        with pytest.raises(ndpool.errors.ClosedError):
+            look()

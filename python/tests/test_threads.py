@@ -258,9 +258,9 @@ def test_waiting_lets_other_threads_run(small: ndpool.Pool) -> None:
         waiting = False
 
     thread = threading.Thread(target=wait)
-    thread.start()
     longest, begin = 0.0, time.monotonic()
     last = begin
+    thread.start()
     while waiting and time.monotonic() - begin < 10:
         counted += 1
         now = time.monotonic()
@@ -317,9 +317,7 @@ a = pool.empty(3 << 20, "u1")
 print("ready", flush=True)
 pool.empty(3 << 20, "u1", timeout=None)
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         time.sleep(0.1)

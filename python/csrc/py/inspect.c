@@ -101,11 +101,23 @@ static PyObject *array_dict(core_state *st, ndpool *p, const ndpool_array_info *
     return d;
 }
 
+/* Returns an empty list, or NULL with an exception if the pool cannot be looked at: the core's functions that list tell
+ * only that there is nothing more. */
+static PyObject *new_list(PyObject *self)
+{
+    ndpool_condition_t c;
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    status = ndpool_condition(core_of(self), &c);
+    Py_END_ALLOW_THREADS
+    return status == NDPOOL_OK ? PyList_New(0) : raise_last(((pool_object *)self)->st);
+}
+
 PyObject *pool_arrays(PyObject *self, PyObject *unused)
 {
     (void)unused;
     core_state *st = ((pool_object *)self)->st;
-    PyObject *list = PyList_New(0);
+    PyObject *list = new_list(self);
     ndpool_array_info info;
     uint32_t cursor = 0;
     while (list) {
@@ -137,7 +149,7 @@ PyObject *pool_processes(PyObject *self, PyObject *unused)
 {
     (void)unused;
     ndpool_process_info *found = PyMem_Malloc(MAX_SLOTS * sizeof *found);
-    PyObject *list = found ? PyList_New(0) : PyErr_NoMemory();
+    PyObject *list = found ? new_list(self) : PyErr_NoMemory();
     size_t n = 0;
     if (list) {
         Py_BEGIN_ALLOW_THREADS
@@ -163,7 +175,7 @@ static PyObject *transfer_dict(const ndpool_transfer_info *i)
 PyObject *pool_transfers(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    PyObject *list = PyList_New(0);
+    PyObject *list = new_list(self);
     ndpool_transfer_info info;
     uint32_t cursor = 0;
     while (list) {

@@ -104,7 +104,9 @@ arm64-build: ## cross-build for arm64, and for systems that are not supported
 	GOARCH=arm64 $(GO) vet $(PKGS)
 	GOOS=darwin $(GO) build $(PKGS)
 
-test-arm64: ## the tests under qemu-user; the examples start themselves, which it cannot
+test-arm64: ## the tests under qemu-user; not what starts itself (the examples), or forks with MADV_DONTFORK, which it cannot
+	scripts/need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu -- $(CORE) -j CC=aarch64-linux-gnu-gcc VARIANT=arm64 LINK="-pthread -static" tests
+	for t in alloc_test handle_test; do scripts/need qemu-aarch64-static qemu-user-static -- qemu-aarch64-static build/c/arm64/$$t $(CURDIR) || exit 1; done
 	scripts/need qemu-aarch64-static qemu-user-static -- env GOARCH=arm64 NDPOOL_EMULATOR=qemu-aarch64-static $(GO) test -exec qemu-aarch64-static -short $$($(GO) list $(PKGS) | grep -v /examples/)
 
 bench: ## benchmarks, medians of three; figures in bench/README.md

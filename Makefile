@@ -20,9 +20,10 @@ build: ## build the command into bin/
 	@mkdir -p $(BIN)
 	$(GO) build -o $(BIN)/ndpool ./cmd/ndpool
 
-demo: build ## the main job: a photograph through worker processes, one of them killed
-	$(GO) build -o $(BIN)/photo ./examples/photo
-	$(BIN)/photo $(if $(IMAGE),-image $(IMAGE)) $(DEMO_FLAGS)
+demo: build ## a photograph through worker processes in Go and Python, some of them killed, and compared with pickling
+	@$(GO) build -o $(BIN)/photo ./examples/photo
+	@$(GO) build -o $(BIN)/mosaic ./examples/mosaic
+	@examples/demo $(BIN)/photo $(BIN)/mosaic -rounds 3 $(if $(IMAGE),-image '$(IMAGE)') $(DEMO_FLAGS)
 
 test: ## everything: lint, tests, race detector, crash build, models, fuzzing, arm64 build
 	@$(STAGE) begin
@@ -90,7 +91,8 @@ twins: ## the same traces through Go and C leave the same words
 python: build ## the tests of the Python package, by every CPython from 3.11 on that is to be had
 	NDPOOL_CLI=$(BIN)/ndpool scripts/python-test
 
-duel: ## a storm of Go and Python processes on one pool; MINUTES=n for longer
+duel: ## the examples of Go with Python, and a storm of both on one pool; MINUTES=n for longer
+	NDPOOL_PYTHON=$$(scripts/venv $(PYTHON3)) $(GO) test -count=1 ./examples/...
 	$(GO) run ./fuzz/storm -minutes $(or $(MINUTES),0.3) -python $$(scripts/venv $(PYTHON3))
 
 fuzz-short: ## each fuzz target for a few seconds; FUZZTIME=10m for longer

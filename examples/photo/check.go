@@ -43,8 +43,8 @@ func (rep *report) verdict() error {
 
 // check ends the workers, gives everything back, and wants that nothing is left in the pool: no array, no transfer, no
 // process and no byte that is not free, and no law of the format broken.
-func (s *studio) check(f *fleet, rep *report, killed bool) error {
-	deaths := f.buried.Load()
+func (s *studio) check(f *fleet, rep *report, killed int) error {
+	deaths, refused := f.buried.Load(), uint64(f.refused.Load())
 	if err := f.stop(); err != nil {
 		rep.wrong("a worker ended badly: %v", err)
 	}
@@ -65,23 +65,26 @@ func (s *studio) check(f *fleet, rep *report, killed bool) error {
 	}
 	rep.Pool = poolReport{Clean: v.Clean(), Arrays: st.Arrays, Transfers: st.Transfers, Processes: st.Processes,
 		Capacity: st.Capacity, Free: st.Free, Sweeps: st.Sweeps}
-	if p := rep.Pool; p.Arrays != 0 || p.Transfers != 0 || p.Processes != 1 || p.Free != p.Capacity || st.Expired != 0 || !v.Quiet {
-		rep.wrong("left in the pool: %d arrays, %d transfers, %d bytes; %d processes, %d transfers expired",
-			p.Arrays, p.Transfers, p.Capacity-p.Free, p.Processes, st.Expired)
+	if p := rep.Pool; p.Arrays != 0 || p.Transfers != 0 || p.Processes != 1 || p.Free != p.Capacity || st.Expired != refused || !v.Quiet {
+		rep.wrong("left in the pool: %d arrays, %d transfers, %d bytes; %d processes, %d transfers expired or refused, %d were to be",
+			p.Arrays, p.Transfers, p.Capacity-p.Free, p.Processes, st.Expired, refused)
 	}
 	rep.checkKill(killed, deaths)
 	return nil
 }
 
-// checkKill wants that a worker was killed with tiles in hand, if that was asked for, and that none died otherwise.
-func (rep *report) checkKill(wanted bool, deaths int64) {
-	k := rep.First.Kill
+// checkKill wants that as many workers as were asked for were killed with tiles in hand, and that none died otherwise.
+func (rep *report) checkKill(wanted int, deaths int64) {
+	kills := rep.First.Kills
 	switch {
-	case !wanted && deaths != 0, wanted && deaths != 1:
-		rep.wrong("%d workers died", deaths)
-	case wanted && k == nil:
-		rep.wrong("no worker was killed: there was no moment for it; use smaller tiles")
-	case wanted && (k.Done < 1 || len(k.Redone) == 0 || rep.Pool.Sweeps != 1):
-		rep.wrong("the killed worker had nothing in hand, or was not swept: %+v", *k)
+	case len(kills) < wanted:
+		rep.wrong("%d of %d workers were killed: there was no moment for it; use smaller tiles", len(kills), wanted)
+	case deaths != int64(wanted) || rep.Pool.Sweeps != uint64(wanted):
+		rep.wrong("%d workers died and %d were swept, %d were to", deaths, rep.Pool.Sweeps, wanted)
+	}
+	for _, k := range kills {
+		if k.Done < 1 || len(k.Redone) == 0 {
+			rep.wrong("the killed worker had nothing in hand: %+v", k)
+		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 const channels = 4
 
 // filter is an unsharp mask: it moves each value away from the mean of its neighbourhood, which is a Gaussian blur done
-// in two passes. It computes with integers, so that the result does not depend on who computes it, and how tiles are cut.
+// in two passes. It computes with integers, so that the result does not depend on who computes it, in which language, and
+// how tiles are cut.
 type filter struct {
 	weights []uint64 // of the blur, 2*radius+1 and symmetric, in 1/4096; their sum is 4096
 	amount  int32    // in 1/256
@@ -34,6 +35,25 @@ func newFilter(sigma, amount float64) filter {
 		rest -= f.weights[i]
 	}
 	f.weights[radius] += rest
+	return f
+}
+
+// half returns the weights of one side and the one in the middle, which are all there is to know of them. Workers are told
+// them and compute none: the last bit of an exponential is each language's own.
+func (f filter) half() []uint32 {
+	half := make([]uint32, f.radius()+1)
+	for i := range half {
+		half[i] = uint32(f.weights[i])
+	}
+	return half
+}
+
+// filterOf returns the filter with these weights of one side and the middle.
+func filterOf(half []uint32, amount int32) filter {
+	f := filter{weights: make([]uint64, 2*len(half)-1), amount: amount}
+	for i, weight := range half {
+		f.weights[i], f.weights[len(f.weights)-1-i] = uint64(weight), uint64(weight)
+	}
 	return f
 }
 

@@ -4,6 +4,7 @@ import "time"
 
 // killReport tells how a worker was killed.
 type killReport struct {
+	Kind   kind  `json:"kind"`
 	Pid    int   `json:"pid"`
 	Done   int   `json:"done"`   // tiles, when it was killed
 	Arrays int   `json:"arrays"` // that it held then
@@ -18,7 +19,7 @@ func (r *run) murder(victim *worker) *killReport {
 	for r.left.Load() > 0 && r.interrupted.Err() == nil {
 		if done := int(r.done.Load()); done >= max(1, len(r.tiles)/3) {
 			if held := r.held(victim); held > 0 && victim.cmd.Process.Kill() == nil {
-				return &killReport{Pid: victim.cmd.Process.Pid, Done: done, Arrays: held}
+				return &killReport{Kind: victim.kind, Pid: victim.cmd.Process.Pid, Done: done, Arrays: held}
 			}
 		}
 		time.Sleep(100 * time.Microsecond)

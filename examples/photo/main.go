@@ -1,21 +1,26 @@
-// Photo sharpens a photograph with worker processes that share it through a pool, and kills one of them on the way.
+// Photo sharpens a photograph with worker processes that share it through a pool, and kills some of them on the way.
 //
 // The parent puts the decoded photograph into the pool. Workers get tiles of it as handles over their standard input,
-// sharpen them, and hand the results back as 16 bytes on their standard output; no pixel goes through a pipe. One worker
-// is killed with SIGKILL in the middle of a tile, and its tiles are done by others. Then the same job is timed by handle
-// and with the pixels sent through the pipes, everything is compared bit by bit, and the pool is looked through for leaks.
+// sharpen them, and hand the results back as 16 bytes on their standard output; no pixel goes through a pipe. With -python
+// every other worker is a Python process, which has the same arrays as numpy arrays. A worker of each language is killed
+// with SIGKILL in the middle of a tile, and its tiles are done by others. Then the same job is timed by handle and with the
+// pixels sent through the pipes, everything is compared bit by bit, and the pool is looked through for leaks.
 //
 //	main.go    flags, and the order of events
 //	studio.go  what the parent has: the pool, the image in it, the result, the tiles
 //	image.go   the photograph: find, decode, enlarge, save
 //	filter.go  the filter, and how an image is cut into tiles
 //	worker.go  what a worker process does
+//	worker.py  the same in Python
+//	kind.go    the languages of workers
 //	fleet.go   the worker processes as the parent sees them: start, stop, bury
 //	run.go     the parent's side of one run over all tiles
-//	kill.go    the murder
+//	kill.go    the murders
 //	cpu.go     processor time
 //	check.go   what must be true in the end
 //	report.go  what is printed
+//
+// Beside them lies compare.py: the same job with multiprocessing and without Go.
 package main
 
 import (
@@ -40,7 +45,9 @@ type options struct {
 	sigma      float64
 	amount     float64
 	rounds     int
-	kill       bool
+	kill       string
+	python     string
+	quiet      bool
 	json       bool
 }
 
@@ -55,10 +62,12 @@ func parse(args []string) (options, error) {
 	f.Float64Var(&o.sigma, "sigma", 1, "of the Gaussian blur, in pixels")
 	f.Float64Var(&o.amount, "amount", 1.5, "how far to go away from the blurred image")
 	f.IntVar(&o.rounds, "rounds", 5, "timed runs by handle, and as many through pipes")
-	f.BoolVar(&o.kill, "kill", true, "kill a worker in the first run")
+	f.StringVar(&o.kill, "kill", "each", "kill a worker in the first run: go, python, each (one of each language) or none")
+	f.StringVar(&o.python, "python", "", "interpreter that has the package ndpool: every other worker is a Python process")
+	f.BoolVar(&o.quiet, "q", false, "print no progress")
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")
 	f.Usage = func() {
-		fmt.Fprint(f.Output(), "usage: photo [flags]\n\nSharpens a photograph with worker processes that share it through a pool, kills one of them\n"+
+		fmt.Fprint(f.Output(), "usage: photo [flags]\n\nSharpens a photograph with worker processes that share it through a pool, kills some of them\n"+
 			"on the way, and compares with sending pixels through pipes. Exits with 1 if anything was lost,\ndiffers or leaked.\n\n")
 		f.PrintDefaults()
 	}
@@ -84,6 +93,13 @@ func (o *options) validate(rest int) error {
 		return fmt.Errorf("photo: -amount %g (0 to 10)", o.amount)
 	case o.rounds < 0 || o.rounds > 1000:
 		return fmt.Errorf("photo: -rounds %d (0 to 1000)", o.rounds)
+	case o.python != "" && o.workers < 2:
+		return fmt.Errorf("photo: -python with -workers %d (2 at least: one of each language)", o.workers)
+	case o.python == "" && o.kill == string(inPython):
+		return errors.New("photo: -kill python without -python")
+	}
+	if _, ok := killable[o.kill]; !ok {
+		return fmt.Errorf("photo: -kill %q (go, python, each or none)", o.kill)
 	}
 	return nil
 }
@@ -102,7 +118,11 @@ func main() {
 	// Ctrl-C ends this process at once, with the same result.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	rep, err := photo(ctx, o, os.Stderr)
+	progress := io.Writer(os.Stderr)
+	if o.quiet {
+		progress = io.Discard
+	}
+	rep, err := photo(ctx, o, progress)
 	if ctx.Err() != nil {
 		exit(errors.New("photo: interrupted"))
 	}
@@ -136,13 +156,15 @@ func photo(ctx context.Context, o options, progress io.Writer) (rep report, err 
 		return rep, err
 	}
 
-	f, err := newFleet(ctx, s.pool, o.workers)
+	f, err := newFleet(ctx, s.pool, o.workers, o.python)
 	if err != nil {
 		return rep, err
 	}
 	defer f.stop()
-	say("%d workers; first run", o.workers)
-	rep.First, err = s.run(ctx, f, byHandle, o.kill)
+	rep.Job.Kinds = f.count()
+	say("%d workers, %s; first run", o.workers, kinds(rep.Job.Kinds))
+	victims := f.victims(killable[o.kill])
+	rep.First, err = s.run(ctx, f, byHandle, victims)
 	if err != nil {
 		return rep, err
 	}
@@ -158,7 +180,7 @@ func photo(ctx context.Context, o options, progress io.Writer) (rep report, err 
 			return rep, err
 		}
 	}
-	return rep, s.check(f, &rep, o.kill)
+	return rep, s.check(f, &rep, len(victims))
 }
 
 // round times the job once in each way, one after the other, so that whatever else the machine does disturbs all alike.
@@ -171,7 +193,7 @@ func (s *studio) round(ctx context.Context, f *fleet, rep *report, reference *im
 	}
 	rep.Alone.add(runReport{Seconds: seconds, CPUSeconds: f.cpuSeconds() - cpu})
 	for _, how := range []transport{byHandle, throughPipes} {
-		r, err := s.run(ctx, f, how, false)
+		r, err := s.run(ctx, f, how, nil)
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 
 func small(t *testing.T, args ...string) options {
 	t.Helper()
-	flags := []string{"-megapixels", "1", "-tile", "96", "-rounds", "1", "-o", filepath.Join(t.TempDir(), "out", "photo.png")}
+	flags := []string{"-megapixels", "3", "-tile", "96", "-rounds", "1", "-o", filepath.Join(t.TempDir(), "out", "photo.png")}
 	if testing.Short() { // under the race detector
 		flags = append(flags, "-megapixels", "0.2", "-tile", "48")
 	}
@@ -41,10 +41,11 @@ func TestPhoto(t *testing.T) {
 	require.Empty(t, rep.Wrong)
 	require.Equal(t, 3, rep.Compared)
 
-	k := rep.First.Kill
-	require.NotNil(t, k)
+	require.Len(t, rep.First.Kills, 1)
+	k := rep.First.Kills[0]
 	require.GreaterOrEqual(t, k.Done, 1)
 	require.NotEmpty(t, k.Redone)
+	require.Equal(t, map[kind]int{inGo: rep.Job.Tiles}, rep.First.Tiles)
 	require.GreaterOrEqual(t, rep.First.Arrays, int64(2*rep.Job.Tiles))
 	require.True(t, rep.Pool.Clean)
 	require.Equal(t, uint64(1), rep.Pool.Sweeps)
@@ -70,11 +71,53 @@ func TestPhoto(t *testing.T) {
 }
 
 func TestPhotoWithoutKill(t *testing.T) {
-	rep, err := photo(t.Context(), small(t, "-kill=false", "-rounds", "0", "-workers", "1", "-o", ""), io.Discard)
+	rep, err := photo(t.Context(), small(t, "-kill", "none", "-rounds", "0", "-workers", "1", "-o", ""), io.Discard)
 	require.NoError(t, err)
 	require.Empty(t, rep.Wrong)
-	require.Nil(t, rep.First.Kill)
+	require.Empty(t, rep.First.Kills)
 	require.Equal(t, int64(2*rep.Job.Tiles), rep.First.Arrays)
+}
+
+// python returns an interpreter that has the package ndpool.
+func python(t *testing.T) string {
+	t.Helper()
+	exe := os.Getenv("NDPOOL_PYTHON")
+	if exe == "" {
+		t.Skip("NDPOOL_PYTHON names no interpreter that has the package ndpool")
+	}
+	return exe
+}
+
+// TestPhotoPython wants the same from workers in both languages, for several filters, at all edges.
+func TestPhotoPython(t *testing.T) {
+	exe := python(t)
+	for _, args := range [][]string{{}, {"-sigma", "0.3", "-amount", "10"}, {"-sigma", "6", "-amount", "0.7"}} {
+		rep, err := photo(t.Context(), small(t, append(args, "-python", exe, "-o", "", "-megapixels", "8")...), io.Discard)
+		require.NoError(t, err)
+		require.Empty(t, rep.Wrong, "%v", args)
+		require.Equal(t, 3, rep.Compared)
+		require.Len(t, rep.First.Kills, 2)
+		require.NotEqual(t, rep.First.Kills[0].Kind, rep.First.Kills[1].Kind)
+		require.Positive(t, rep.First.Tiles[inPython])
+		require.Equal(t, rep.Job.Tiles, rep.First.Tiles[inGo]+rep.First.Tiles[inPython])
+		require.Equal(t, map[kind]int{inGo: 2, inPython: 2}, rep.Job.Kinds)
+		require.Equal(t, uint64(2), rep.Pool.Sweeps)
+	}
+}
+
+// TestPhotoPythonAlone kills workers in Python only.
+func TestPhotoPythonAlone(t *testing.T) {
+	rep, err := photo(t.Context(), small(t, "-python", python(t), "-kill", "python", "-workers", "3", "-rounds", "0", "-o", "", "-megapixels", "8"), io.Discard)
+	require.NoError(t, err)
+	require.Empty(t, rep.Wrong)
+	require.Equal(t, inPython, rep.First.Kills[0].Kind)
+	require.Equal(t, 1, rep.Job.Kinds[inPython])
+}
+
+// TestPhotoPythonWithoutPackage has an interpreter that is none.
+func TestPhotoPythonWithoutPackage(t *testing.T) {
+	_, err := photo(t.Context(), small(t, "-python", "/bin/false", "-o", ""), io.Discard)
+	require.ErrorContains(t, err, "start worker in python")
 }
 
 // TestPhotoNoMomentToKill has one tile only: it cannot be killed after one and before another.
@@ -104,7 +147,8 @@ func (c cancelAt) Write(b []byte) (int, error) {
 }
 
 func TestPhotoBadArguments(t *testing.T) {
-	for _, args := range [][]string{{"-tile", "1"}, {"-workers", "0"}, {"-sigma", "NaN"}, {"-megapixels", "0"}, {"stray"}} {
+	for _, args := range [][]string{{"-tile", "1"}, {"-workers", "0"}, {"-sigma", "NaN"}, {"-megapixels", "0"}, {"stray"},
+		{"-kill", "all"}, {"-kill", "python"}, {"-python", "python3", "-workers", "1"}} {
 		_, err := parse(args)
 		require.Error(t, err, args)
 	}

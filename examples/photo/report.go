@@ -36,21 +36,23 @@ type machineReport struct {
 }
 
 type jobReport struct {
-	Tiles      int     `json:"tiles"`
-	TilePixels int     `json:"tile_pixels"` // width and height
-	Workers    int     `json:"workers"`
-	Sigma      float64 `json:"sigma"`
-	Amount     float64 `json:"amount"`
+	Tiles      int          `json:"tiles"`
+	TilePixels int          `json:"tile_pixels"` // width and height
+	Workers    int          `json:"workers"`
+	Kinds      map[kind]int `json:"kinds"` // of those
+	Sigma      float64      `json:"sigma"`
+	Amount     float64      `json:"amount"`
 }
 
 // runReport is what one run over all tiles took.
 type runReport struct {
-	Seconds    float64     `json:"seconds"`
-	CPUSeconds float64     `json:"cpu_seconds,omitempty"` // of all processes
-	Arrays     int64       `json:"arrays"`                // passed by handle, in both directions
-	ArrayBytes int64       `json:"array_bytes"`           // of those: bytes that went through no pipe
-	PipeBytes  int64       `json:"pipe_bytes"`
-	Kill       *killReport `json:"kill,omitempty"`
+	Seconds    float64      `json:"seconds"`
+	CPUSeconds float64      `json:"cpu_seconds,omitempty"` // of all processes
+	Tiles      map[kind]int `json:"tiles,omitempty"`       // done, by the language of the worker
+	Arrays     int64        `json:"arrays"`                // passed by handle, in both directions
+	ArrayBytes int64        `json:"array_bytes"`           // of those: bytes that went through no pipe
+	PipeBytes  int64        `json:"pipe_bytes"`
+	Kills      []killReport `json:"kills,omitempty"`
 }
 
 // timedReport is what several runs took.
@@ -117,7 +119,8 @@ func (rep *report) print(w io.Writer, asJSON bool) error {
 	line("machine", "%s, %d cores, %s/%s, %s", m.CPU, m.Cores, m.OS, m.GoArch, m.Go)
 	line("source", "%s, %d x %d", s.Path, s.Width, s.Height)
 	line("used", "%s, %.1f megapixels, %s in the pool", s.used(), s.Megapixels, size(int64(s.UsedWidth)*int64(s.UsedHeight)*channels))
-	line("job", "%d tiles of %d x %d for %d workers; unsharp mask, sigma %g, amount %g", j.Tiles, j.TilePixels, j.TilePixels, j.Workers, j.Sigma, j.Amount)
+	line("job", "%d tiles of %d x %d; unsharp mask, sigma %g, amount %g", j.Tiles, j.TilePixels, j.TilePixels, j.Sigma, j.Amount)
+	line("workers", "%d, %s", j.Workers, kinds(j.Kinds))
 	rep.printFirst(line)
 	rep.printTimes(line)
 	rep.printEnd(line)
@@ -135,15 +138,16 @@ func (s *sourceReport) used() string {
 
 func (rep *report) printFirst(line func(what, format string, args ...any)) {
 	r := rep.First
-	if k := r.Kill; k != nil {
-		line("killed", "worker %d by SIGKILL when %d tiles were done; it held %d arrays", k.Pid, k.Done, k.Arrays)
-		line("", "its %d tiles %v were done by others", len(k.Redone), k.Redone)
+	for _, k := range r.Kills {
+		line("killed", "worker %d in %s by SIGKILL when %d tiles were done; it held %d arrays, others did its tiles %v", k.Pid,
+			map[kind]string{inGo: "Go", inPython: "Python"}[k.Kind], k.Done, k.Arrays, k.Redone)
 	}
+	line("tiles", "%s", kinds(r.Tiles))
 	line("passed", "%d arrays by handle, both ways; %s went through pipes", r.Arrays, size(r.PipeBytes))
 	line("not copied", "%d bytes (%s): the tiles with their halos, and the results", r.ArrayBytes, size(r.ArrayBytes))
 	line("copied", "the decoded photograph into the pool, enlarged on the way; each result into the whole image,")
 	line("", "since the PNG encoder wants it in one piece (%s)", size(int64(rep.Source.UsedWidth)*int64(rep.Source.UsedHeight)*channels))
-	line("first run", "%.3f s%s", r.Seconds, map[bool]string{true: ", with the kill and a new worker, on fresh memory"}[r.Kill != nil])
+	line("first run", "%.3f s%s", r.Seconds, map[bool]string{true: ", with what was killed and started anew, on fresh memory"}[len(r.Kills) > 0])
 }
 
 func (rep *report) printTimes(line func(what, format string, args ...any)) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -34,16 +35,18 @@ type run struct {
 	arrayBytes atomic.Int64 // of those
 
 	mu     sync.Mutex
-	redone []int // tiles, guarded by mu
+	redone map[int][]int // tiles that dead workers had, by pid; guarded by mu
+	doneIn map[kind]int  // tiles, guarded by mu
 
 	interrupted context.Context // ended by the first error
 	fail        context.CancelCauseFunc
 }
 
-// run passes all tiles to the workers, and returns when the result is whole. With kill, one worker is killed on the way.
-func (s *studio) run(ctx context.Context, f *fleet, how transport, kill bool) (runReport, error) {
+// run passes all tiles to the workers, and returns when the result is whole. Victims are killed on the way.
+func (s *studio) run(ctx context.Context, f *fleet, how transport, victims []*worker) (runReport, error) {
 	clear(s.out.Pix) // what another run has left must not count
-	r := &run{studio: s, fleet: f, how: how, todo: make(chan tile, len(s.tiles))}
+	r := &run{studio: s, fleet: f, how: how, todo: make(chan tile, len(s.tiles)),
+		redone: map[int][]int{}, doneIn: map[kind]int{}}
 	r.interrupted, r.fail = context.WithCancelCause(ctx)
 	defer r.fail(nil)
 	for _, t := range s.tiles {
@@ -52,12 +55,11 @@ func (s *studio) run(ctx context.Context, f *fleet, how transport, kill bool) (r
 	r.left.Store(int64(len(s.tiles)))
 	traffic, buried, cpu := f.traffic.Load(), f.buried.Load(), f.cpuSeconds()
 
-	var murder *killReport
+	murders := make([]*killReport, len(victims))
 	var wg sync.WaitGroup
 	start := time.Now()
-	if kill {
-		victim := f.workers[len(f.workers)/2]
-		wg.Go(func() { murder = r.murder(victim) })
+	for i, victim := range victims {
+		wg.Go(func() { murders[i] = r.murder(victim) })
 	}
 	for i := range f.workers {
 		wg.Go(func() {
@@ -74,12 +76,19 @@ func (s *studio) run(ctx context.Context, f *fleet, how transport, kill bool) (r
 		cpu = 0 // nobody knows: the time of who died went with him
 	}
 
-	slices.Sort(r.redone)
-	if murder != nil {
-		murder.Redone = r.redone
+	return runReport{Seconds: seconds, CPUSeconds: cpu, Arrays: r.arrays.Load(), ArrayBytes: r.arrayBytes.Load(), Tiles: r.doneIn,
+		PipeBytes: int64(f.traffic.Load() - traffic), Kills: r.kills(murders)}, context.Cause(r.interrupted)
+}
+
+// kills returns the murders that happened, with the tiles that the victims had. All workers have ended, or are idle.
+func (r *run) kills(murders []*killReport) (kills []killReport) {
+	for _, m := range murders {
+		if m != nil {
+			m.Redone = slices.Sorted(slices.Values(r.redone[m.Pid]))
+			kills = append(kills, *m)
+		}
 	}
-	return runReport{Seconds: seconds, CPUSeconds: cpu, Arrays: r.arrays.Load(), ArrayBytes: r.arrayBytes.Load(),
-		PipeBytes: int64(f.traffic.Load() - traffic), Kill: murder}, context.Cause(r.interrupted)
+	return kills
 }
 
 // serve keeps the worker in place i busy until all tiles are done, and replaces it when it dies.
@@ -95,7 +104,7 @@ func (r *run) serve(i int) error {
 		}
 		for _, h := range lost {
 			r.mu.Lock()
-			r.redone = append(r.redone, h.tile.number)
+			r.redone[w.cmd.Process.Pid] = append(r.redone[w.cmd.Process.Pid], h.tile.number)
 			r.mu.Unlock()
 			r.todo <- h.tile
 		}
@@ -179,12 +188,12 @@ func (r *run) prepare(t tile) (h handoff, err error) {
 
 // send writes a job: in one write, whether it is followed by a message or by pixels.
 func (r *run) send(w *worker, h handoff) error {
-	in, halo := h.tile.inner(), h.tile.halo
+	in, halo, half := h.tile.inner(), h.tile.halo, r.filter.half()
 	buf := &w.jobs
 	buf.Reset()
 	j := job{How: r.how, Width: uint32(halo.Dx()), Height: uint32(halo.Dy()), X0: uint32(in.Min.X), Y0: uint32(in.Min.Y),
-		X1: uint32(in.Max.X), Y1: uint32(in.Max.Y), Sigma: r.sigma, Amount: r.amount}
-	if err := binary.Write(buf, binary.LittleEndian, j); err != nil {
+		X1: uint32(in.Max.X), Y1: uint32(in.Max.Y), Amount: r.filter.amount, Weights: uint32(len(half))}
+	if err := errors.Join(binary.Write(buf, binary.LittleEndian, j), binary.Write(buf, binary.LittleEndian, half)); err != nil {
 		return err
 	}
 	if r.how == byHandle {
@@ -210,6 +219,9 @@ func (r *run) receive(w *worker, t tile) error {
 	if err := get(w, t.area); err != nil {
 		return err
 	}
+	r.mu.Lock()
+	r.doneIn[w.kind]++
+	r.mu.Unlock()
 	r.done.Add(1)
 	if r.left.Add(-1) == 0 {
 		close(r.todo)

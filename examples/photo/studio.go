@@ -19,8 +19,7 @@ type studio struct {
 	result *pool.Array // the filtered photograph
 	out    *image.RGBA // over its memory
 	tiles  []tile
-	sigma  float64
-	amount float64
+	filter filter
 }
 
 // openStudio makes the pool and puts the photograph into it.
@@ -48,12 +47,12 @@ func openStudio(o options, rep *sourceReport) (s *studio, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s = &studio{pool: p, sigma: o.sigma, amount: o.amount}
+	s = &studio{pool: p, filter: newFilter(o.sigma, o.amount)}
 	if err := s.load(src, size); err != nil {
 		s.close()
 		return nil, err
 	}
-	s.tiles = cut(s.in.Rect, o.tile, newFilter(o.sigma, o.amount).radius())
+	s.tiles = cut(s.in.Rect, o.tile, s.filter.radius())
 	return s, nil
 }
 
@@ -89,7 +88,6 @@ func (s *studio) close() {
 // how long it takes when nothing has to be passed.
 func (s *studio) reference(ctx context.Context, ref *image.RGBA) (seconds float64, err error) {
 	clear(ref.Pix)
-	f := newFilter(s.sigma, s.amount)
 	start := time.Now()
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -99,7 +97,7 @@ func (s *studio) reference(ctx context.Context, ref *image.RGBA) (seconds float6
 			for n := int(next.Add(1)) - 1; n < len(s.tiles) && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
 				t := s.tiles[n]
 				pixels = sized(pixels, t.area.Dx()*t.area.Dy()*channels)
-				f.apply(pixels, rowsOf(s.in, t.halo), t.inner())
+				s.filter.apply(pixels, rowsOf(s.in, t.halo), t.inner())
 				place(ref, t.area, pixels)
 			}
 		})

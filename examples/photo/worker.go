@@ -9,13 +9,14 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 
 	"github.com/ndpool/ndpool/dtype"
 	"github.com/ndpool/ndpool/handle"
 	"github.com/ndpool/ndpool/pool"
 )
 
-// workerEnv is set in worker processes, to the name of the parent in the pool.
+// workerEnv is set in worker processes, to the number that the parent has in the pool.
 const workerEnv = "NDPOOL_PHOTO_WORKER"
 
 // poolFD is the descriptor under which a worker finds the pool.
@@ -31,13 +32,15 @@ const (
 
 func (t transport) String() string { return [...]string{"by handle", "through pipes"}[t] }
 
-// job is what a worker reads first: all that there is to know about a tile but its pixels.
+// job is what a worker reads first: all that there is to know about a tile but its pixels. The weights follow, then a
+// message or pixels. Workers in Go and in Python get the same bytes.
 type job struct {
 	How           transport
 	Width, Height uint32 // of the halo
 	X0, Y0        uint32 // of the area, in the halo
 	X1, Y1        uint32
-	Sigma, Amount float64
+	Amount        int32  // of the filter
+	Weights       uint32 // how many there are, of 4 bytes each
 }
 
 func (j *job) area() image.Rectangle {
@@ -48,7 +51,7 @@ func (j *job) area() image.Rectangle {
 // let go by Close or, if it is killed, by whoever sweeps next.
 func workerMain() error {
 	signal.Ignore(os.Interrupt) // Ctrl-C goes to all processes of a terminal; the parent decides what it means
-	parent, err := pool.ParseProcessID(os.Getenv(workerEnv))
+	parent, err := strconv.ParseUint(os.Getenv(workerEnv), 10, 64)
 	if err != nil {
 		return err
 	}
@@ -61,14 +64,13 @@ func workerMain() error {
 	if _, err := os.Stdout.Write(hello); err != nil {
 		return err
 	}
-	w := workbench{pool: p, parent: parent, in: handle.NewDecoder(os.Stdin)}
+	w := workbench{pool: p, parent: pool.ProcessID(parent), in: handle.NewDecoder(os.Stdin)}
 	for {
-		var j job
-		err := binary.Read(os.Stdin, binary.LittleEndian, &j)
+		j, err := w.next()
 		if err == nil && j.How == byHandle {
-			err = w.byHandle(&j)
+			err = w.byHandle(j)
 		} else if err == nil {
-			err = w.throughPipes(&j)
+			err = w.throughPipes(j)
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
@@ -84,8 +86,23 @@ type workbench struct {
 	pool   *pool.Pool
 	parent pool.ProcessID
 	in     *handle.Decoder // reads from standard input exactly one message at a time
+	filter filter          // of the present job
 	pixels []uint8         // for pixels from pipes, reused
 	result []uint8
+}
+
+// next reads a job and its filter.
+func (w *workbench) next() (*job, error) {
+	var j job
+	if err := binary.Read(os.Stdin, binary.LittleEndian, &j); err != nil {
+		return nil, err
+	}
+	half := make([]uint32, j.Weights)
+	if err := binary.Read(os.Stdin, binary.LittleEndian, half); err != nil {
+		return nil, err
+	}
+	w.filter = filterOf(half, j.Amount)
+	return &j, nil
 }
 
 // byHandle filters a view of the photograph into a new array, and sends that.
@@ -112,7 +129,7 @@ func (w *workbench) byHandle(j *job) error {
 	if err != nil {
 		return err
 	}
-	newFilter(j.Sigma, j.Amount).apply(pixels, rows, area)
+	w.filter.apply(pixels, rows, area)
 	t, err := result.SendTo(w.parent)
 	if err != nil {
 		return err
@@ -149,7 +166,7 @@ func (w *workbench) throughPipes(j *job) error {
 	for y := range rows {
 		rows[y] = w.pixels[y*stride:][:stride]
 	}
-	newFilter(j.Sigma, j.Amount).apply(w.result, rows, area)
+	w.filter.apply(w.result, rows, area)
 	_, err := os.Stdout.Write(w.result)
 	return err
 }

@@ -115,11 +115,15 @@ bench: ## benchmarks, medians of three; figures in bench/README.md
 	scripts/bench
 	scripts/bench-python
 
-torture: ## the crash build with all pairs of deaths, in real processes; long
+torture: ## the crash builds with all pairs of deaths, and a death at each instruction also of the slow paths; long
 	NDPOOL_TORTURE=1 $(GO) test -timeout 2h -tags ndpool_crash -run Crash ./pool
+	$(CORE) -j VARIANT=crash $(CURDIR)/build/c/crash/crash_test
+	NDPOOL_TORTURE=1 build/c/crash/crash_test $(CURDIR)
+	$(CORE) -j tests
+	NDPOOL_TORTURE=1 build/c/plain/step_test $(CURDIR)
 
-soak: ## a storm of an hour, or MINUTES=n
-	$(MAKE) storm MINUTES=$(or $(MINUTES),60)
+soak: ## a storm of Go and Python processes for an hour, or MINUTES=n
+	$(MAKE) duel MINUTES=$(or $(MINUTES),60)
 
 generate: ## the size classes, the C header and the tables of docs/FORMAT.md, from arena/layout
 	$(GO) generate ./...

@@ -74,7 +74,7 @@ def test_compare() -> None:
 def test_interrupted() -> None:
     """Ctrl-C ends an example and its workers, and leaves no pool."""
     for program, args in {
-        "pool_map.py": ["--images", "256", "--megapixels", "3"],
+        "pool_map.py": ["--images", "256", "--megapixels", "10"],
         "executor.py": ["--rounds", "1000"],
         "photo/compare.py": ["--rounds", "1000", "--megapixels", "2"],
     }.items():

@@ -26,7 +26,14 @@ def start(program: str, *args: str) -> subprocess.Popen[str]:
     options = ["-X", "dev", "-W", "ignore:This process:DeprecationWarning"]
     command = [sys.executable, *options, str(EXAMPLES / program), *args]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, env=env, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=heed_ctrl_c
+    )
+
+
+def heed_ctrl_c() -> None:
+    """What a shell has started in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(program: str, *args: str) -> str:

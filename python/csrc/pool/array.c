@@ -1,7 +1,7 @@
 /* References of this process to arrays: made, counted, ended. Twin of pool/array.go. */
 #include <inttypes.h>
 
-#include "dtype/code.h"
+#include "handle/handle.h"
 #include "internal/errors.h"
 #include "pool/pool.h"
 
@@ -287,60 +287,12 @@ int ndpool_receive(ndpool *p, const ndpool_message *m, uint32_t flags, ndpool_ar
     return NDPOOL_OK;
 }
 
-/* Moves one end of what a view touches by n strides, the lower end if they are negative. */
-static bool stretch(int64_t *lo, int64_t *hi, int64_t n, int64_t stride)
-{
-    int64_t far;
-    if (__builtin_mul_overflow(n, stride, &far))
-        return false;
-    return far < 0 ? !__builtin_add_overflow(*lo, far, lo) : !__builtin_add_overflow(*hi, far, hi);
-}
-
-static bool is_empty(const ndpool_view *v)
-{
-    for (uint32_t k = 0; k < v->ndim; k++) {
-        if (v->shape[k] == 0)
-            return true;
-    }
-    return dtype_size(v->dtype) == 0;
-}
-
-/* Tells whether a view can be one at all: no length is negative, and the size does not overflow 63 bits. */
-static int check_lengths(const ndpool_view *v)
-{
-    if (!dtype_valid(v->dtype) || v->ndim > NDPOOL_MAX_DIMS || v->offset > INT64_MAX)
-        return fail(NDPOOL_ERR_MESSAGE,
-                    "view: got dtype %#018" PRIx64 ", %u dimensions, offset %" PRIu64
-                    ", expected a type, at most %d, and a place within 63 bits",
-                    v->dtype, v->ndim, v->offset, NDPOOL_MAX_DIMS);
-    int64_t n = dtype_size(v->dtype) ? (int64_t)dtype_size(v->dtype) : 1;
-    for (uint32_t k = 0; k < v->ndim; k++) {
-        if (v->shape[k] < 0 || (v->shape[k] > 0 && __builtin_mul_overflow(n, v->shape[k], &n)))
-            return fail(NDPOOL_ERR_MESSAGE,
-                        "view: length of dimension %u: got %" PRId64 ", expected at least 0, and at most %" PRId64
-                        " bytes in all",
-                        k, v->shape[k], INT64_MAX);
-    }
-    return NDPOOL_OK;
-}
-
 int view_fits(const ndpool_view *v, uint64_t n)
 {
-    int status = check_lengths(v);
+    int64_t lo, hi;
+    int status = view_bounds(v, &lo, &hi);
     if (status != NDPOOL_OK)
         return status;
-    int64_t lo = (int64_t)v->offset, hi = lo;
-    if (!is_empty(v)) {
-        for (uint32_t k = 0; k < v->ndim; k++) {
-            if (!stretch(&lo, &hi, v->shape[k] - 1, v->strides[k]))
-                return fail(NDPOOL_ERR_MESSAGE,
-                            "view: reach of dimension %u: got %" PRId64 " strides of %" PRId64
-                            " bytes, expected a place within 63 bits",
-                            k, v->shape[k] - 1, v->strides[k]);
-        }
-        if (__builtin_add_overflow(hi, (int64_t)dtype_size(v->dtype), &hi))
-            return fail(NDPOOL_ERR_MESSAGE, "view: end: got %" PRId64 " and more, expected a place within 63 bits", lo);
-    }
     if (lo < 0 || n > INT64_MAX || hi > (int64_t)n)
         return fail(NDPOOL_ERR_MISMATCH, "array: view: got bytes %" PRId64 " to %" PRId64 ", expected within %" PRIu64,
                     lo, hi, n);

@@ -30,6 +30,7 @@ var (
 type Allocator struct {
 	Descs   Set // free descriptors, of those whose table memory is committed
 	Tickets Set // free tickets
+	Names   Set // free entries of the catalog, of those that have memory
 
 	pages pageMap
 	slabs []layout.Slab
@@ -41,6 +42,7 @@ func New(a *arena.Arena) *Allocator {
 	al := &Allocator{
 		Descs:   newSet(a.DescSet, a.Geo.Arrays),
 		Tickets: newSet(a.TicketSet, a.Geo.Tickets),
+		Names:   newSet(a.NameSet, a.Geo.Limits.Names),
 		pages:   newPageMap(a),
 		slabs:   a.Slabs,
 	}
@@ -95,14 +97,16 @@ func (al *Allocator) FreePages() (free, largest int) {
 	return int(root.Free.Get()), int(root.Max.Get())
 }
 
-// Format writes the indexes of a new segment, whose memory is zero: all pages and tickets are free, no descriptor has memory.
+// Format writes the indexes of a new segment, whose memory is zero: all pages and tickets are free, no descriptor and
+// no entry of the catalog has memory.
 func (al *Allocator) Format() {
 	al.pages.reset()
 	al.pages.summarize(0, len(al.pages.bits)/chunkWords-1)
 	al.Tickets.AddRange(0, al.Tickets.n)
 }
 
-// Reset forgets everything: no page is in use, no slab exists, no descriptor and no ticket is free. Mark, the sets and Finish follow.
+// Reset forgets everything: no page is in use, no slab exists, no descriptor, ticket or entry of the catalog is free. Mark,
+// the sets and Finish follow.
 func (al *Allocator) Reset() {
 	al.pages.reset()
 	for i := range al.slabs {
@@ -115,6 +119,7 @@ func (al *Allocator) Reset() {
 	}
 	al.Descs.Clear()
 	al.Tickets.Clear()
+	al.Names.Clear()
 }
 
 // Mark says that an extent is in use. Between Reset and Finish only.

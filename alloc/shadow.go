@@ -18,6 +18,7 @@ const (
 	IndexSlabSets   Index = "slab-sets"
 	IndexDescs      Index = "descriptor-set"
 	IndexTickets    Index = "ticket-set"
+	IndexNames      Index = "name-set"
 	IndexSetSummary Index = "set-summary"
 )
 
@@ -28,6 +29,7 @@ func NewShadow(g *layout.Geometry) *Allocator {
 	al := &Allocator{
 		Descs:   newSet(words(layout.RegionDescSet), g.Arrays),
 		Tickets: newSet(words(layout.RegionTicketSet), g.Tickets),
+		Names:   newSet(words(layout.RegionNameSet), g.Limits.Names),
 		pages:   pageMap{bits: words(layout.RegionPages), tree: make([]layout.PageNode, 2*g.TreeLeaves()), pages: g.Pages()},
 		slabs:   make([]layout.Slab, g.Slabs()),
 	}
@@ -63,6 +65,7 @@ func (al *Allocator) Diff(want *Allocator, tell func(ix Index, place string, got
 	}
 	al.Descs.diff(&want.Descs, IndexDescs, "free descriptors", tell)
 	al.Tickets.diff(&want.Tickets, IndexTickets, "free tickets", tell)
+	al.Names.diff(&want.Names, IndexNames, "free entries", tell)
 }
 
 // diff compares the members with those of want; the words above the bitmap must be a summary of it.

@@ -34,6 +34,9 @@ type Arena struct {
 	DescSet   []shm.U64
 	TicketSet []shm.U64
 	Tickets   []layout.Ticket
+	NameSet   []shm.U64
+	NameHeads []shm.U32
+	Names     []layout.Name // memory is committed for the first Ctl.Names only
 	Descs     []layout.Desc // memory is committed for the first Ctl.Descs only
 
 	path string
@@ -68,6 +71,9 @@ func (a *Arena) lay(mem []byte) {
 	a.DescSet = words(layout.RegionDescSet)
 	a.TicketSet = words(layout.RegionTicketSet)
 	a.Tickets = overlay[layout.Ticket](mem, at(layout.RegionTickets), g.Tickets)
+	a.NameSet = words(layout.RegionNameSet)
+	a.NameHeads = overlay[shm.U32](mem, at(layout.RegionNameHeads), g.NameHeads())
+	a.Names = overlay[layout.Name](mem, at(layout.RegionNames), g.Limits.Names)
 	a.Descs = overlay[layout.Desc](mem, at(layout.RegionDescs), g.Arrays)
 	a.data = mem[at(layout.RegionData):][:g.Capacity:g.Capacity]
 }

@@ -48,6 +48,17 @@ func (a *Arena) CommitDescs(from, n int) (int, error) {
 	return int(end / layout.DescSize), nil
 }
 
+// CommitNames puts memory behind the catalog from entry from on to at least n entries, rounded up to a step, and returns how
+// many have memory then. The caller then grows Ctl.Names under the lock. Precondition: the caller does not hold the segment lock.
+func (a *Arena) CommitNames(from, n int) (int, error) {
+	end := min((n+layout.NameStep-1)/layout.NameStep*layout.NameStep, a.Geo.Limits.Names)
+	r := a.Geo.Regions[layout.RegionNames]
+	if err := a.back.commit(r.Offset+uint64(from)*layout.NameSize, uint64(end-from)*layout.NameSize); err != nil {
+		return 0, err
+	}
+	return end, nil
+}
+
 // chunk returns the place in the file and the length of a chunk; the last one may be short.
 func (a *Arena) chunk(c int) (off, size uint64) {
 	start := uint64(c) * layout.ChunkSize

@@ -60,6 +60,10 @@ func (f *file) copyTruth(a *Arena) error {
 			return err
 		}
 	}
+	names := f.mem[a.Geo.Regions[layout.RegionNames].Offset:][:uint64(min(int(a.Ctl.Names.Load()), len(a.Names)))*layout.NameSize]
+	if err := f.copyIn(names, a.Geo.Regions[layout.RegionNames].Offset); err != nil {
+		return err
+	}
 	a.Ctl.Lock.Store(0)
 	const batch = 1024
 	again := make([]uint64, batch*layout.DescSize/8)

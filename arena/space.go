@@ -3,6 +3,8 @@ package arena
 import (
 	"math"
 	"time"
+
+	"github.com/ndpool/ndpool/internal/shm"
 )
 
 // Waiting for space. Who waits raises the flag, tries again, and sleeps on the sequence; who frees looks at the flag.
@@ -31,3 +33,10 @@ func (a *Arena) wakeSpace() {
 	a.Ctl.SpaceSeq.Add(1)
 	futexWake(&a.Ctl.SpaceSeq, math.MaxInt32)
 }
+
+// Sleep sleeps while a word of the segment is what it was, at most d. It returns for any reason; the caller looks again.
+// Preconditions: the caller keeps the mapping, and holds no lock.
+func Sleep(w *shm.U32, value uint32, d time.Duration) { futexWait(w, value, d) }
+
+// Wake wakes all who sleep on a word of the segment.
+func Wake(w *shm.U32) { futexWake(w, math.MaxInt32) }

@@ -274,3 +274,31 @@ func BenchmarkMessageBinary(b *testing.B) {
 		_ = m.UnmarshalBinary(buf)
 	}
 }
+
+// Take and let go the lock of a name that nobody else wants.
+func BenchmarkNameLock(b *testing.B) {
+	l := namedLock(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		must(l.Lock(b.Context()))
+		_ = l.Unlock()
+	}
+}
+
+// The same as a reader.
+func BenchmarkNameRLock(b *testing.B) {
+	l := namedLock(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		must(l.RLock(b.Context()))
+		_ = l.RUnlock()
+	}
+}
+
+func namedLock(b *testing.B) *pool.NameLock {
+	p := newPool(b, pool.Options{Capacity: 64 << 20})
+	a := must(p.Alloc(dtype.Uint8, 100))
+	defer a.Release()
+	must(p.Publish("x", a))
+	return must(p.LockOf("x"))
+}

@@ -22,7 +22,8 @@ import (
 )
 
 // The crash tests let a process die right after the k-th store of an operation, for every k, and another one right after
-// the j-th store of the recovery that follows. Survivors must go on, find the segment clean, and find their bytes intact.
+// the j-th store of the recovery that follows. Survivors must go on, find the segment clean, and find their bytes intact;
+// and the catalog must be as if the operation had not begun, or as if it had ended.
 //
 // TestCrashEverywhere lets "processes" of one program die, which is fast enough for every pair (k, j); TestCrashKill
 // kills real ones. NDPOOL_TORTURE=1 takes all pairs, and pairs of real processes.
@@ -47,6 +48,7 @@ type stage struct {
 	peer      *Pool
 	bystander *Pool
 	kept      []*Array
+	catalog   string // what was left of it; set by settle
 }
 
 func newStage(t testing.TB) *stage {
@@ -89,6 +91,10 @@ func (s *stage) settle() error {
 	for _, a := range s.kept {
 		a.Release()
 	}
+	var err error
+	if s.catalog, err = forgetNames(s.bystander); err != nil {
+		return err
+	}
 	return empty(s.bystander)
 }
 
@@ -107,15 +113,48 @@ func empty(p *Pool) error {
 		return err
 	}
 	s, err := p.Stats()
-	if err == nil && (s.Arrays != 0 || s.Transfers != 0 || s.Free != s.Capacity) {
-		err = fmt.Errorf("leaked: %d arrays, %d transfers, %d bytes", s.Arrays, s.Transfers, s.Capacity-s.Free)
+	if err == nil && (s.Arrays != 0 || s.Transfers != 0 || s.Names != 0 || s.Free != s.Capacity) {
+		err = fmt.Errorf("leaked: %d arrays, %d transfers, %d names, %d bytes", s.Arrays, s.Transfers, s.Names, s.Capacity-s.Free)
 	}
 	return err
 }
 
+// outcomes are what may be left of the catalog when all but the bystander of a scenario have died: before the operation,
+// and after it.
+type outcomes [2]string
+
+func outcomesOf(t testing.TB, sc scenario) (o outcomes, err error) {
+	for after := range o {
+		s := newStage(t)
+		op, err := sc.prepare(s.victim, s.peer)
+		if err == nil && after == 1 {
+			err = op()
+		}
+		if err != nil {
+			return o, err
+		}
+		if s.victim.arena.Self() != 0 {
+			s.victim.arena.Abandon()
+		}
+		if err := s.settle(); err != nil {
+			return o, err
+		}
+		o[after] = s.catalog
+	}
+	return o, nil
+}
+
+// allow tells whether a catalog may be left.
+func (o outcomes) allow(catalog string) error {
+	if catalog == o[0] || catalog == o[1] {
+		return nil
+	}
+	return fmt.Errorf("half a change: the catalog is\n%s\nexpected\n%s\nor\n%s", catalog, o[0], o[1])
+}
+
 // crashOnce runs one case: the victim dies after store k, and, if j is not 0, a recoverer dies after store j of the
 // recovery. It reports whether each did.
-func crashOnce(t testing.TB, sc scenario, k, j int) (died, recovererDied bool, err error) {
+func crashOnce(t testing.TB, sc scenario, may outcomes, k, j int) (died, recovererDied bool, err error) {
 	s := newStage(t)
 	op, err := sc.prepare(s.victim, s.peer)
 	if err != nil {
@@ -138,7 +177,10 @@ func crashOnce(t testing.TB, sc scenario, k, j int) (died, recovererDied bool, e
 		}
 		second.arena.Abandon()
 	}
-	return died, recovererDied, s.settle()
+	if err := s.settle(); err != nil {
+		return died, recovererDied, err
+	}
+	return died, recovererDied, may.allow(s.catalog)
 }
 
 // openHeapUnswept attaches without sweeping, so that the sweep can be watched.
@@ -162,8 +204,10 @@ func TestCrashEverywhere(t *testing.T) {
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			stores, pairs := 0, 0
+			may, err := outcomesOf(t, sc)
+			require.NoError(t, err)
 			for k := 1; ; k++ {
-				died, _, err := crashOnce(t, sc, k, 0)
+				died, _, err := crashOnce(t, sc, may, k, 0)
 				require.NoErrorf(t, err, "death after store %d", k)
 				cases++
 				if !died {
@@ -171,7 +215,7 @@ func TestCrashEverywhere(t *testing.T) {
 				}
 				stores = k
 				for j := 1 + k%stride; ; j += stride {
-					_, again, err := crashOnce(t, sc, k, j)
+					_, again, err := crashOnce(t, sc, may, k, j)
 					require.NoErrorf(t, err, "death after store %d, and after store %d of the recovery", k, j)
 					if !again {
 						break
@@ -187,14 +231,16 @@ func TestCrashEverywhere(t *testing.T) {
 }
 
 func TestCrashCanary(t *testing.T) {
-	for _, wrong := range []string{"sweep", "rebuild", "transit"} {
+	for _, wrong := range []string{"sweep", "rebuild", "transit", "names"} {
 		t.Run(wrong, func(t *testing.T) {
 			canary = wrong
 			defer func() { canary = "" }()
 			caught := 0
 			for _, sc := range scenarios {
+				may, err := outcomesOf(t, sc)
+				require.NoError(t, err)
 				for k := 1; ; k++ {
-					died, _, err := crashOnce(t, sc, k, 0)
+					died, _, err := crashOnce(t, sc, may, k, 0)
 					if err != nil {
 						caught++
 					}
@@ -214,8 +260,10 @@ func TestCrashKill(t *testing.T) {
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			stores := 0
+			may, err := outcomesOf(t, sc)
+			require.NoError(t, err)
 			for k := 1; ; k++ {
-				died, err := killOnce(t, sc, k)
+				died, err := killOnce(t, sc, may, k)
 				require.NoErrorf(t, err, "killed after store %d", k)
 				if !died {
 					break
@@ -227,7 +275,7 @@ func TestCrashKill(t *testing.T) {
 	}
 }
 
-func killOnce(t *testing.T, sc scenario, k int) (died bool, err error) {
+func killOnce(t *testing.T, sc scenario, may outcomes, k int) (died bool, err error) {
 	dir := testDir(t)
 	o := smallPool
 	o.Dir = dir
@@ -256,6 +304,13 @@ func killOnce(t *testing.T, sc scenario, k int) (died bool, err error) {
 		return died, err
 	}
 	kept.Release()
+	catalog, err := forgetNames(p)
+	if err == nil {
+		err = may.allow(catalog)
+	}
+	if err != nil {
+		return died, err
+	}
 	return died, empty(p)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ndpool/ndpool/arena"
+	"github.com/ndpool/ndpool/catalog"
 	"github.com/ndpool/ndpool/handle"
 	"github.com/ndpool/ndpool/refcount"
 )
@@ -36,6 +37,17 @@ var (
 	// ErrHash is returned by CheckHash when the content is not what was sealed.
 	ErrHash = errors.New("content does not match its hash")
 
+	// ErrVersion is returned when a name has not the version that the caller expects: somebody has changed it meanwhile.
+	ErrVersion = errors.New("name has another version")
+	// ErrAttributes is returned for attributes that cannot be stored, and for those of a name that are damaged.
+	ErrAttributes = errors.New("invalid attributes")
+	// ErrNotLocked is returned when the lock of a name is not the caller's to let go.
+	ErrNotLocked = errors.New("name is not locked by this process")
+
+	ErrPath        = catalog.ErrPath         // not a name of the catalog
+	ErrNoName      = catalog.ErrNoName       // the catalog has no such name
+	ErrNameTaken   = catalog.ErrTaken        // the catalog has that name already
+	ErrGroup       = catalog.ErrGroup        // a group where an array is wanted, or the other way
 	ErrStale       = refcount.ErrStale       // the block of a handle was freed meanwhile
 	ErrPrivate     = refcount.ErrPrivate     // the block of a handle was never shared
 	ErrHeld        = refcount.ErrHeld        // Seal wants a sole holder
@@ -58,8 +70,9 @@ var (
 	ErrNoMemory    = arena.ErrNoMemory       // the file system is full
 	ErrUnsupported = arena.ErrUnsupported    // not Linux
 
-	errGrow   = errors.New("descriptor table must grow")
-	errNoDesc = errors.New("no free descriptor")
+	errGrow    = errors.New("descriptor table must grow")
+	errNoDesc  = errors.New("no free descriptor")
+	errNoEntry = errors.New("no free entry of the catalog")
 )
 
 // SpaceError tells why an array did not fit. It wraps ErrFull. All sizes are bytes.
@@ -139,3 +152,22 @@ func (e *MismatchError) Error() string {
 }
 
 func (e *MismatchError) Unwrap() error { return ErrMismatch }
+
+// NameError tells which name of the catalog was refused, and why. It wraps one of the errors of names.
+type NameError struct {
+	Verb  string
+	Path  string
+	Err   error
+	Asked uint64 // version, with ErrVersion
+	Found uint64 // version, with ErrVersion; 0: there is no such name
+}
+
+func (e *NameError) Error() string {
+	s := fmt.Sprintf("%s %q: %v", e.Verb, e.Path, e.Err)
+	if errors.Is(e.Err, ErrVersion) {
+		s += fmt.Sprintf(": %d found (%d expected)", e.Found, e.Asked)
+	}
+	return s
+}
+
+func (e *NameError) Unwrap() error { return e.Err }

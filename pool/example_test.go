@@ -445,3 +445,106 @@ func ExampleElement() {
 	fmt.Println(xs)
 	// Output: [0 0 2.5 0]
 }
+
+func ExamplePool_Publish() {
+	p, worker, end := examplePool()
+	defer end()
+	a, err := p.Zeros(dtype.Float32, 480, 640)
+	check(err)
+	v, err := p.Publish("camera/left/depth", a, pool.Publish{Attrs: pool.Attrs{"unit": "m"}})
+	check(err)
+	a.Release() // the name keeps the array
+
+	it, err := worker.LookupItem("camera/left/depth")
+	check(err)
+	defer it.Array.Release()
+	fmt.Println(it.Array.Shape(), it.Attrs["unit"], it.Version == v)
+	_, err = worker.Publish("camera/left/depth", it.Array)
+	fmt.Println(err)
+	// Output:
+	// [480 640] m true
+	// publish "camera/left/depth": name is taken
+}
+
+func ExamplePool_Lookup() {
+	p, worker, end := examplePool()
+	defer end()
+	a, err := p.Zeros(dtype.Int64, 3)
+	check(err)
+	_, err = p.Publish("counts", a)
+	check(err)
+	a.Release()
+
+	b, err := worker.Lookup("counts", pool.ReadOnly(true))
+	check(err)
+	defer b.Release()
+	_, err = worker.Lookup("accounts")
+	fmt.Println(b.DType(), b.Shape(), b.IsReadOnly(), errors.Is(err, pool.ErrNoName))
+	// Output: <i8 [3] true true
+}
+
+// All names of a tree appear at once, and a reader gets all of one moment.
+func ExamplePool_PublishTree() {
+	p, worker, end := examplePool()
+	defer end()
+	x, err := p.Zeros(dtype.Float64, 10)
+	check(err)
+	y, err := p.Zeros(dtype.Float64, 10)
+	check(err)
+	_, err = p.PublishTree("run/7", pool.Tree{"position": pool.Tree{"x": x, "y": y}, "speed/x": x})
+	check(err)
+	x.Release()
+	y.Release()
+
+	tree, err := worker.LookupTree("run/7")
+	check(err)
+	defer tree.Release()
+	position := tree["position"].(pool.Tree)
+	fmt.Println(len(tree), len(position), position["y"].(*pool.Array).Shape())
+	n, err := worker.RemoveTree("run")
+	check(err)
+	fmt.Println(n)
+	// Output:
+	// 2 2 [10]
+	// 3
+}
+
+func ExamplePool_List() {
+	p, _, end := examplePool()
+	defer end()
+	a, err := p.Zeros(dtype.Uint8, 2, 3)
+	check(err)
+	for _, name := range []string{"b", "a/y", "a/x"} {
+		_, err = p.Publish(name, a)
+		check(err)
+	}
+	a.Release()
+	for info, err := range p.List("") {
+		check(err)
+		fmt.Println(info.Path, info.Group, info.Shape)
+	}
+	// Output:
+	// a true []
+	// a/x false [2 3]
+	// a/y false [2 3]
+	// b false [2 3]
+}
+
+// With the version that was read, a change is made only if nobody else was faster.
+func ExamplePool_SetAttrs() {
+	p, _, end := examplePool()
+	defer end()
+	a, err := p.Zeros(dtype.Uint8, 4)
+	check(err)
+	_, err = p.Publish("mask", a)
+	check(err)
+	a.Release()
+	it, err := p.LookupItem("mask")
+	check(err)
+	it.Array.Release()
+	_, err = p.SetAttrs("mask", pool.Attrs{"threshold": 0.5}, pool.Publish{Version: it.Version})
+	check(err)
+	_, err = p.SetAttrs("mask", pool.Attrs{"threshold": 0.6}, pool.Publish{Version: it.Version})
+	fmt.Println(errors.Is(err, pool.ErrVersion))
+	// Output: true
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/catalog"
 )
 
 var errNoTicket = errors.New("no free ticket")
@@ -22,7 +23,10 @@ func (p *Pool) explain(err error, size uint64) error {
 	case errors.Is(err, errNoTicket):
 		slot, n := p.mostTickets()
 		return &TableError{Table: "tickets", Limit: len(p.arena.Tickets), Holder: p.slotName(slot), Held: n}
-	case errors.Is(err, alloc.ErrTorn):
+	case errors.Is(err, errNoEntry):
+		holder, n := p.mostNames()
+		return &TableError{Table: "names", Limit: len(p.arena.Names), Holder: holder, Held: n}
+	case errors.Is(err, alloc.ErrTorn), errors.Is(err, catalog.ErrTorn):
 		return fmt.Errorf("%w: %w, also after a rebuild", ErrCorrupt, err)
 	}
 	return err
@@ -62,6 +66,25 @@ func (p *Pool) mostTickets() (slot, n int) {
 	}
 	slot = most(held)
 	return slot, int(held[slot])
+}
+
+// mostNames tells who owns most names; those that stay are nobody's.
+func (p *Pool) mostNames() (holder string, n int) {
+	held, stay := make([]uint64, len(p.arena.Slots)), 0
+	for e := range p.names.Committed() {
+		v, ok := p.names.Named(e)
+		switch slot := v.Owner.Slot(); {
+		case ok && v.Owner == 0:
+			stay++
+		case ok && slot < len(held):
+			held[slot]++
+		}
+	}
+	slot := most(held)
+	if stay > int(held[slot]) {
+		return "nobody (persistent names)", stay
+	}
+	return p.slotName(slot), int(held[slot])
 }
 
 // eachHold tells every hold of every process: the bits of LIVE blocks, and the owners of private ones.

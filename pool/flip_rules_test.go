@@ -33,12 +33,15 @@ var unnoticed = []rule{
 	{"Slot.Word", "phase, to SWEEPING", "a sweeper may come and die at any time", func(f *flips, s spot, _ int) bool {
 		return s.at == 0 && slotWord(f.now, s).Phase() == layout.SlotSweeping
 	}},
-	{"Slot.Word", "phase, of a process that has no block and no ticket", "it may come or leave", func(f *flips, s spot, _ int) bool {
-		return s.at == 0 && slotWord(f.now, s).Valid() && !ownsAny(f.was, s.index) && !ticketNames(f.was, s.index, allTickets)
+	{"Control.Change", "if no name has a greater version", "any number of changes may have been", func(f *flips, _ spot, _ int) bool {
+		return !anyName(f.now, func(v *layout.NameValue) bool { return v.Version.Load() > f.now.Ctl.Change.Load() })
 	}},
-	{"Slot.Word", "incarnation, if no open ticket names a later one, or this one as alive", "a slot may have been used any number of times", func(f *flips, s spot, _ int) bool {
+	{"Slot.Word", "phase, of a process that has no block, no ticket and no name", "it may come or leave", func(f *flips, s spot, _ int) bool {
+		return s.at == 0 && slotWord(f.now, s).Valid() && !ownsAny(f.was, s.index) && !ticketNames(f.was, s.index, allTickets) && !nameNames(f.was, s.index)
+	}},
+	{"Slot.Word", "incarnation, if no open ticket names a later one, or this one as alive, and no name or its lock does", "a slot may have been used any number of times", func(f *flips, s spot, _ int) bool {
 		inc := slotWord(f.now, s).Incarnation()
-		return s.at >= 4 && !ticketNames(f.was, s.index, func(k *layout.Ticket, sender bool) bool {
+		return s.at >= 4 && !nameNames(f.was, s.index) && !ticketNames(f.was, s.index, func(k *layout.Ticket, sender bool) bool {
 			id := layout.Ident(k.Sender.Load())
 			return !sender || id.Incarnation() > inc || k.Receiver.Load() == 0 && k.Deadline.Load() == 0
 		})
@@ -67,14 +70,14 @@ var unnoticed = []rule{
 	{"Desc.State", "sealed, of a LIVE block", "any array may be sealed", func(f *flips, s spot, bit int) bool {
 		return s.at == 0 && bit == 4 && kindOf(f.was, s) == layout.Live
 	}},
-	{"Desc.State", "kind, among BUSY, LIVE and CACHED, of a block in no transfer while processes are attached", "they go through these without the lock", func(f *flips, s spot, bit int) bool {
-		return s.at == 0 && bit < 4 && passing(kindOf(f.was, s)) && passing(kindOf(f.now, s)) && f.was.Descs[s.index].Tickets.Load() == 0
+	{"Desc.State", "kind, among BUSY, LIVE and CACHED, of a block in no transfer and without a name while processes are attached", "they go through these without the lock", func(f *flips, s spot, bit int) bool {
+		return s.at == 0 && bit < 4 && passing(kindOf(f.was, s)) && passing(kindOf(f.now, s)) && !recorded(f.was, s)
 	}},
 	{"Desc.State", "owner, to another slot in use", "a block may be anybody's", func(f *flips, s spot, _ int) bool {
 		return s.at == 1 && inUse(f.now, layout.State(f.now.Descs[s.index].State.Load()).Owner())
 	}},
-	{"Desc.Gen", "number, of a block that is not RETIRED and in no transfer", "any generation may have come; handles of the old one are refused", func(f *flips, s spot, _ int) bool {
-		return s.at < 4 && kindOf(f.was, s) != layout.Retired && f.was.Descs[s.index].Tickets.Load() == 0
+	{"Desc.Gen", "number, of a block that is not RETIRED, in no transfer and without a name", "any generation may have come; handles of the old one are refused", func(f *flips, s spot, _ int) bool {
+		return s.at < 4 && kindOf(f.was, s) != layout.Retired && !recorded(f.was, s)
 	}},
 	{"Desc.Gen", "exhausted, of a BUSY or CACHED block in its first generation", "it may have gone round", func(f *flips, s spot, _ int) bool {
 		d := &f.now.Descs[s.index]
@@ -124,6 +127,38 @@ var unnoticed = []rule{
 		d := &f.was.Descs[s.index]
 		return s.at < 8 && d.Bytes.Load() == 0 && d.NDim.Load() > 1 && d.Dims[0].Len.Load() != 0
 	}},
+	{"Name.Word", "nonce", "any number is one; who waits for the lock of the old one is told that it is gone", func(f *flips, s spot, _ int) bool {
+		return s.at >= 4 && (nameWord(f.now, s).Nonce() != 0 || nameWord(f.now, s).Kind() == layout.NameFree)
+	}},
+	{"Name.Word", "current, of an entry that is FREE", "not read", func(f *flips, s spot, bit int) bool {
+		return s.at == 1 && bit == 0 && freeName(f, s, bit)
+	}},
+	{"Name.Parent", "of an entry that is FREE", "not read", freeName},
+	{"Name.Bytes", "of an entry that is FREE", "not read", freeName},
+	{"Name.Text", "of an entry that is FREE", "not read", freeName},
+	{"NameValue.Array", "of an entry that is FREE, or that does not count", "not read", otherValue},
+	{"NameValue.Attributes", "of an entry that is FREE, or that does not count", "not read", otherValue},
+	{"NameValue.Owner", "of an entry that is FREE, or that does not count", "not read", otherValue},
+	{"NameValue.Owner", "to another process that is attached", "a name may be anybody's", func(f *flips, s spot, _ int) bool {
+		return inUse(f.now, layout.Ident(f.now.Names[s.index].Values[s.part].Owner.Load()).Slot())
+	}},
+	{"Name.Next", "of an entry that is FREE", "not read", freeName},
+	{"Name.Child", "of an entry that is FREE", "not read", freeName},
+	{"Name.After", "of an entry that is FREE", "not read", freeName},
+	{"Name.Before", "of an entry that is FREE", "not read", freeName},
+	{"Name.Lock", "of an entry that is FREE", "not read", freeName},
+	{"Name.Lock", "torn", "a writer may have died", func(_ *flips, s spot, bit int) bool { return s.at == 1 && bit == 1 }},
+	{"Name.Lock", "waiters, if there is a writer", "somebody may sleep", func(f *flips, s spot, bit int) bool {
+		return s.at == 1 && bit == 0 && layout.NameLockWord(f.was.Names[s.index].Lock.Load()).Owner() >= 0
+	}},
+	{"Name.Lock", "owner, to another process that is attached", "anybody may be the writer", func(f *flips, s spot, _ int) bool {
+		owner := layout.NameLockWord(f.now.Names[s.index].Lock.Load()).Owner()
+		return s.at == 0 && owner >= 0 && inUse(f.now, owner)
+	}},
+	{"Name.Readers", "of an entry that is FREE", "not read", freeName},
+	{"Name.Readers", "the bit of a slot in use", "its process may read what any name stands for", func(f *flips, s spot, bit int) bool {
+		return inUse(f.now, s.at*8+bit)
+	}},
 	{"Slab.Map", "if Head is 0", "not read", func(f *flips, s spot, _ int) bool { return f.was.Slabs[s.index].Head.Load() == 0 }},
 	{"header", "behind the dtype's text", "padding", func(f *flips, s spot, _ int) bool {
 		return s.at >= textEnd(f.was, s)
@@ -145,6 +180,43 @@ func slotWord(a *arena.Arena, s spot) layout.SlotWord {
 
 func ticketWord(a *arena.Arena, s spot) layout.TicketWord {
 	return layout.TicketWord(a.Tickets[s.index].Word.Load())
+}
+
+func nameWord(a *arena.Arena, s spot) layout.NameWord {
+	return layout.NameWord(a.Names[s.index].Word.Load())
+}
+
+func freeName(f *flips, s spot, _ int) bool { return nameWord(f.was, s).Kind() == layout.NameFree }
+
+func otherValue(f *flips, s spot, bit int) bool {
+	return freeName(f, s, bit) || s.part != nameWord(f.was, s).Current()
+}
+
+// anyName tells whether the value of a name fits.
+func anyName(a *arena.Arena, fits func(v *layout.NameValue) bool) bool {
+	for e := range a.Names {
+		if nameKind(&a.Names[e]) == layout.NameLive && fits(valueOf(&a.Names[e])) {
+			return true
+		}
+	}
+	return false
+}
+
+// nameNames tells whether a name or its lock names a slot.
+func nameNames(a *arena.Arena, slot int) bool {
+	for e := range a.Names {
+		d := &a.Names[e]
+		if nameKind(d) == layout.NameLive && (layout.NameLockWord(d.Lock.Load()).Owner() == slot || d.Readers[slot/64].Load()>>(slot%64)&1 != 0) {
+			return true
+		}
+	}
+	return anyName(a, func(v *layout.NameValue) bool { return layout.Ident(v.Owner.Load()).Slot() == slot })
+}
+
+// recorded tells whether a ticket or a name has the handle of a block.
+func recorded(a *arena.Arena, s spot) bool {
+	d := &a.Descs[s.index]
+	return d.Tickets.Load() != 0 || d.Names.Load() != 0
 }
 
 func kindOf(a *arena.Arena, s spot) layout.Kind {

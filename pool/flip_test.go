@@ -25,6 +25,7 @@ type spot struct {
 	off    uint64 // in the file
 	region int
 	index  int    // of the record in its region
+	part   int    // of the struct in its record, where there are some: which value of a name
 	field  string // "Desc.Gen"; for regions of words, their title
 	at     int    // byte within the field
 	free   bool   // nothing rests on it at any time
@@ -37,8 +38,12 @@ var records = map[int]reflect.Type{
 	layout.RegionPageTree: reflect.TypeFor[layout.PageNode](),
 	layout.RegionSlabs:    reflect.TypeFor[layout.Slab](),
 	layout.RegionTickets:  reflect.TypeFor[layout.Ticket](),
+	layout.RegionNames:    reflect.TypeFor[layout.Name](),
 	layout.RegionDescs:    reflect.TypeFor[layout.Desc](),
 }
+
+// nested are the fields that consist of structs themselves.
+var nested = map[string]reflect.Type{"Name.Values": reflect.TypeFor[layout.NameValue]()}
 
 // locate tells what a byte of a region belongs to.
 func locate(region int, start, off uint64) spot {
@@ -48,6 +53,16 @@ func locate(region int, start, off uint64) spot {
 		return s
 	}
 	s.index, s.at = s.at/int(typ.Size()), s.at%int(typ.Size())
+	s = s.within(typ)
+	if typ, ok := nested[s.field]; ok {
+		s.part, s.at = s.at/int(typ.Size()), s.at%int(typ.Size())
+		s = s.within(typ)
+	}
+	return s
+}
+
+// within tells which field of a struct the byte is in.
+func (s spot) within(typ reflect.Type) spot {
 	for k := range typ.NumField() {
 		f := typ.Field(k)
 		if n := s.at - int(f.Offset); n >= 0 && n < int(f.Type.Size()) {
@@ -57,7 +72,7 @@ func locate(region int, start, off uint64) spot {
 			return s
 		}
 	}
-	panic(fmt.Sprintf("no field at %d", off))
+	panic(fmt.Sprintf("no field at %d", s.off))
 }
 
 func (s spot) String() string { return fmt.Sprintf("%s %d, byte %d", s.field, s.index, s.at) }
@@ -99,9 +114,9 @@ func (s spot) bits(was *arena.Arena) (bits []int) {
 		return all
 	}
 	switch s.field {
-	case "committed", "Slot.Word", "Ticket.Word", "Desc.State", "Desc.Gen":
+	case "committed", "Slot.Word", "Ticket.Word", "Desc.State", "Desc.Gen", "Name.Word", "Name.Lock":
 		return all
-	case "Ticket.Sender", "Ticket.Receiver", "Desc.Header", "Desc.DType", "Desc.NDim", "Desc.Flags":
+	case "Ticket.Sender", "Ticket.Receiver", "NameValue.Owner", "Control.Change", "Desc.Header", "Desc.DType", "Desc.NDim", "Desc.Flags":
 		if s.at == 0 {
 			return all
 		}
@@ -120,7 +135,7 @@ func (s spot) common(was *arena.Arena) bool {
 	case layout.RegionTickets:
 		return s.index > 12
 	case layout.RegionNames:
-		return true
+		return s.index > 12
 	}
 	return s.field == "Control.Reserved"
 }

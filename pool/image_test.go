@@ -16,7 +16,7 @@ import (
 )
 
 // worldOptions have tables of more than one word and chunks whose number is not a power of two.
-var worldOptions = Options{Capacity: 5 << 20, Arrays: 512, Processes: 6, Tickets: 70, Names: 1, Persistent: true, Grace: time.Hour,
+var worldOptions = Options{Capacity: 5 << 20, Arrays: 512, Processes: 6, Tickets: 70, Names: 70, Persistent: true, Grace: time.Hour,
 	LockWait: time.Second}
 
 // structured is a dtype whose record lies in the extent.
@@ -26,7 +26,7 @@ var structured = must(dtype.Parse(`{"itemsize":16,"fields":[["x","<f4",0],["y","
 var tenDims = []int{1, 2, 1, 2, 1, 2, 1, 2, 1, 3}
 
 // world is a small pool that contains every kind of thing, on the Go heap: blocks of every state, metadata of every form,
-// tickets of every end, slabs, and runs of pages within and across chunks.
+// tickets of every end, names, slabs, and runs of pages within and across chunks.
 type world struct {
 	heap    *arena.Heap
 	p, q, r *Pool // in the slots 0, 1 and 2; slot 3 was used, 4 and 5 never
@@ -43,6 +43,7 @@ func newWorldOf(t testing.TB, o Options) *world {
 	w.privates()
 	w.shared()
 	w.tickets()
+	w.names()
 	w.cached()
 	return w
 }
@@ -124,7 +125,8 @@ func (w *world) cached() {
 	panic("r has nothing cached")
 }
 
-// newWorldAtRest is a world whose processes have left: what lives lives by transfers that wait for their deadline.
+// newWorldAtRest is a world whose processes have left: what lives lives by transfers that wait for their deadline,
+// and by names that stay.
 func newWorldAtRest(t testing.TB) *arena.Heap {
 	w := newWorld(t)
 	for _, a := range w.arrays {
@@ -171,6 +173,7 @@ func reindex(a *arena.Arena) {
 			al.Tickets.Add(n)
 		}
 	}
+	relink(a, &al.Names)
 	al.Finish()
 }
 

@@ -35,6 +35,8 @@ type Stats struct {
 	SlotLimit   int `json:"process_limit"`
 	Transfers   int `json:"transfers"` // in flight
 	TicketLimit int `json:"transfer_limit"`
+	Names       int `json:"names"` // entries of the catalog: names and the groups they are in
+	NameLimit   int `json:"name_limit"`
 
 	Takeovers uint64 `json:"takeovers"` // of a dead process's lock, since creation
 	Sweeps    uint64 `json:"sweeps"`    // of dead processes
@@ -62,7 +64,7 @@ func (p *Pool) Stats() (Stats, error) {
 func (p *Pool) stats(free, largest int) Stats {
 	c, g := p.arena.Ctl, &p.arena.Geo
 	s := Stats{Capacity: g.Capacity, Tables: g.FileSize - g.Capacity, ArrayLimit: g.Arrays, SlotLimit: g.Processes,
-		TicketLimit: g.Tickets, Takeovers: c.Takeovers.Load(), Sweeps: c.Sweeps.Load(), Expired: c.Expired.Load(),
+		TicketLimit: g.Tickets, NameLimit: g.Limits.Names, Takeovers: c.Takeovers.Load(), Sweeps: c.Sweeps.Load(), Expired: c.Expired.Load(),
 		Stolen: c.Stolen.Load(), Lost: c.Lost.Load(), Trimmed: c.Trimmed.Load()}
 	s.Free, s.Largest = uint64(free)*layout.PageSize, uint64(largest)*layout.PageSize
 	for k := range g.Chunks() {
@@ -79,6 +81,11 @@ func (p *Pool) stats(free, largest int) Stats {
 	for n := range p.arena.Tickets {
 		if p.ticketOpen(n) {
 			s.Transfers++
+		}
+	}
+	for e := range p.names.Committed() {
+		if _, ok := p.names.Named(e); ok {
+			s.Names++
 		}
 	}
 	return s

@@ -37,18 +37,33 @@ var Laws = []Law{
 	{"unheld", "a block that is not LIVE has no holder", true},
 	{"transit", "a block has the pseudo-holder IN TRANSIT if and only if a transfer of it is in flight", false},
 	{"ticket-count", "a block's count of tickets is the number of open tickets that name it", false},
-	{"named", "no block has the pseudo-holder NAMED: there is no catalog yet", false},
+	{"named", "a block has the pseudo-holder NAMED if and only if a value of the catalog names it", false},
+	{"name-count", "a block's count of names is the number of values of the catalog that name it", false},
 	{"ticket", "every bit of a ticket's word has a meaning, and a ticket that was used has a nonce", false},
 	{"ticket-handle", "an open ticket names a LIVE block in its present generation", false},
 	{"sender", "an open ticket names a sender that has been", false},
 	{"receiver", "an open directed ticket names a receiver that is attached, and has no deadline", false},
 	{"deadline", "an open undirected ticket has a deadline if and only if its sender is gone", false},
+	{"names", "the number of entries of the catalog that have memory is within the table, in whole steps", false},
+	{"commit", "the decide word is 0 or 1, and 0 while nobody died in the lock", false},
+	{"name", "every bit of an entry's word has a meaning; while nobody died in the lock it is FREE, or LIVE with a nonce", false},
+	{"name-text", "a name's component is 1 to 255 bytes of UTF-8 without a slash or a zero byte, neither . nor .., NUL padded", false},
+	{"name-parent", "groups lead from the root to every name, not more than 64 deep", false},
+	{"name-unique", "no two names of a group have the same component", false},
+	{"name-value", "the handles of a name's value lead to LIVE blocks in their present generation", false},
+	{"name-version", "the version of a name is the number of a change that has been", false},
+	{"name-owner", "a name goes with nobody, or with a process that is attached; an implicit group has names in it, and no attributes", false},
+	{"attributes", "attributes are an array of at most 1 MiB bytes in one dimension, with the text of a JSON object", false},
+	{"name-lock", "the lock of a name names no writer or one that is attached, and only readers that are attached", false},
 	{"pages", "the page bitmap is the union of the extents", false},
 	{"page-tree", "the page tree is the summary of the page bitmap", false},
 	{"slabs", "the slab records follow from the extents", false},
 	{"slab-sets", "the sets of slabs hold the slabs with free blocks", false},
 	{"descriptor-set", "the set of free descriptors holds those that are FREE", false},
 	{"ticket-set", "the set of free tickets holds those that are not open", false},
+	{"name-set", "the set of free entries of the catalog holds those that are FREE", false},
+	{"name-chains", "the chains of the catalog hold the names, each that of its hash", false},
+	{"name-lists", "the list of a group holds the names in it, and leads back the same way", false},
 	{"set-summary", "the upper words of a set are the summary of its bitmap", false},
 	{"content", "the content of a sealed array has the hash that was stored", false},
 	{"reserved", "reserved words, and bytes between and behind the tables, are zero", false},
@@ -62,6 +77,12 @@ func (c *checker) control() {
 	const step = layout.TableStep / int(layout.DescSize)
 	if n := int(c.a.Ctl.Descs.Load()); n > len(c.a.Descs) || n%step != 0 && n != len(c.a.Descs) {
 		c.fault("descriptors", "control", fmt.Sprintf("a multiple of %d, at most %d", step, len(c.a.Descs)), n)
+	}
+	if n := int(c.a.Ctl.Names.Load()); n > len(c.a.Names) || n%layout.NameStep != 0 && n != len(c.a.Names) {
+		c.fault("names", "control", fmt.Sprintf("a multiple of %d, at most %d", layout.NameStep, len(c.a.Names)), n)
+	}
+	if w := c.a.Ctl.Commit.Load(); w > 1 || w != 0 && c.report.Indexes {
+		c.fault("commit", "control", "0, or 1 in a change that is under way", w)
 	}
 	start := c.a.Geo.Regions[layout.RegionControl].Offset
 	for _, gap := range controlGaps {
@@ -80,7 +101,7 @@ func (c *checker) lockNames(w layout.LockWord) bool {
 }
 
 // controlGaps are the bytes of the control page between its fields.
-var controlGaps = [][2]uint64{{4, 64}, {72, 128}, {132, 144}, {160, 192}, {196, 256}, {312, layout.ControlSize}}
+var controlGaps = [][2]uint64{{4, 64}, {72, 128}, {132, 144}, {160, 192}, {196, 256}, {312, 320}, {344, layout.ControlSize}}
 
 func (c *checker) zero(place string, words []shm.U64) {
 	for k := range words {
@@ -183,8 +204,8 @@ func (c *checker) count(i int) {
 	if n := d.Tickets.Load(); n != c.tickets[i] && c.report.Indexes {
 		c.fault("ticket-count", place, c.tickets[i], n)
 	}
-	if c.pool.desc(i).Holders[layout.Named/64].Load()>>(layout.Named%64) != 0 {
-		c.fault("named", place, "no name", "NAMED")
+	if c.report.Indexes {
+		c.nameCount(i, place)
 	}
 	switch kind {
 	case layout.Free:

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/catalog"
 )
 
 // hash checks the content of a sealed array.
@@ -24,8 +25,8 @@ func (c *checker) hash(i int, place string, m *meta) {
 	}
 }
 
-// unused checks in a copy that nothing was written where nothing belongs: between the tables, in the names, and in the
-// descriptors that have no memory yet. In a live segment reading these places would put memory behind them.
+// unused checks in a copy that nothing was written where nothing belongs: between the tables, and in the entries of
+// the catalog and the descriptors that have no memory yet. In a live segment reading these places would put memory behind them.
 func (c *checker) unused() {
 	g, end := &c.a.Geo, uint64(layout.SuperblockSize)
 	for kind := layout.RegionControl; kind <= layout.RegionCount; kind++ {
@@ -34,7 +35,7 @@ func (c *checker) unused() {
 		end = r.Offset + r.Size
 		switch kind {
 		case layout.RegionNames:
-			end = r.Offset
+			end = r.Offset + uint64(catalog.New(c.a, nil, nil).Committed())*layout.NameSize
 		case layout.RegionDescs:
 			end = r.Offset + uint64(c.pool.descs())*layout.DescSize
 		}

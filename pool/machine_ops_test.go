@@ -12,9 +12,10 @@ import (
 // operations are what the machine can do, by name, some more often than others.
 func (m *machine) operations() map[string]func(*rapid.T) {
 	rare := map[string]func(*rapid.T){"": m.invariant, "forge": m.opForge, "foreign": m.opForeign, "recall": m.opRecall, "recall old": m.opRecallOlder,
-		"seal": m.opSeal, "trim": m.opTrim, "reap": m.opReap, "time": m.opTime, "close": m.opClose, "die": m.opDie, "takeover": m.opTakeover}
+		"seal": m.opSeal, "trim": m.opTrim, "reap": m.opReap, "time": m.opTime, "close": m.opClose, "die": m.opDie, "takeover": m.opTakeover, "publish tree": m.opPublishTree, "remove": m.opRemove,
+		"remove tree": m.opRemoveTree, "look": m.opLook}
 	common := map[string]func(*rapid.T){"retain": m.opRetain, "handle": m.opHandle, "send": m.opSend, "adopt": m.opAdopt,
-		"release": m.opRelease, "view": m.opView, "open": m.opOpen}
+		"release": m.opRelease, "view": m.opView, "open": m.opOpen, "publish": m.opPublish, "lookup": m.opLookup}
 	return ops.Operations(rare, common, m.opAlloc, 8)
 }
 
@@ -214,7 +215,7 @@ func (m *machine) opSeal(t *rapid.T) {
 		want = ErrView
 	case r.b.sealed:
 		want = ErrSealed
-	case r.b.refs != 1 || r.b.open != 0:
+	case r.b.refs != 1 || r.b.open != 0 || r.b.named != 0:
 		want = ErrHeld
 	}
 	hash := rapid.Bool().Draw(t, "hash")
@@ -322,6 +323,7 @@ func (m *machine) opTakeover(t *rapid.T) {
 	for i := range p.p.arena.Slabs {
 		p.p.arena.Slabs[i].Head.Put(uint64(i))
 	}
+	m.tearNames(p.p)
 	p.p.arena.Abandon()
 	m.left(p)
 	_, err := m.proc().p.Reap()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,22 +18,23 @@ import (
 )
 
 // The state machine: random operations of several attachments of one segment on the Go heap, beside an oracle that knows
-// who holds what, which transfers are open, and what every byte must be. After each step the pool's counts are the oracle's, and
+// who holds what, which transfers are open, what has which name, and what every byte must be. After each step the pool's counts are the oracle's, and
 // at the end nothing is left. operations are in machine_ops_test.go.
 
-var machineOptions = Options{Capacity: 5 << 19, Arrays: 200, Processes: 5, Tickets: 7, Names: 1, Grace: time.Hour, LockWait: time.Second}
+var machineOptions = Options{Capacity: 5 << 19, Arrays: 200, Processes: 5, Tickets: 7, Names: 24, Grace: time.Hour, LockWait: time.Second}
 
-// mblock is a block as the oracle knows it. It is alive while it has a reference or an open transfer.
+// mblock is a block as the oracle knows it. It is alive while it has a reference, an open transfer or a name.
 type mblock struct {
 	handle handle.Handle // 0 while nobody asked for it
 	seed   byte
 	size   int
 	refs   int
 	open   int
+	named  int
 	sealed bool
 }
 
-func (b *mblock) alive() bool { return b.refs+b.open > 0 }
+func (b *mblock) alive() bool { return b.refs+b.open+b.named > 0 }
 
 // at returns what the byte at an offset of the users' bytes must be.
 func (b *mblock) at(off int) byte { return b.seed + byte(off*7) + byte(off>>8) }
@@ -71,6 +73,7 @@ type machine struct {
 	blocks []*mblock
 	sent   []*mtransfer
 	slots  map[uint32]*mtransfer // the last transfer of each ticket
+	names  mnames
 	steps  int
 }
 
@@ -80,7 +83,7 @@ func newMachine(t *rapid.T) *machine {
 		t.Fatal(err)
 	}
 	p := newPool(a, alloc.New(a))
-	return &machine{T: t, heap: h, slots: map[uint32]*mtransfer{}, procs: []*mproc{{p: p, id: p.Self()}}}
+	return &machine{T: t, heap: h, slots: map[uint32]*mtransfer{}, names: mnames{}, procs: []*mproc{{p: p, id: p.Self()}}}
 }
 
 // check fails the run if err is not what the oracle expects; nil expects success.
@@ -194,6 +197,7 @@ func (m *machine) left(p *mproc) {
 			x.gone = true
 		}
 	}
+	m.setNames(m.names.without(p.id))
 	m.procs = slices.DeleteFunc(m.procs, func(o *mproc) bool { return o == p })
 }
 
@@ -204,9 +208,10 @@ func (m *machine) invariant(*rapid.T) {
 	s, err := p.Stats()
 	m.check(err, nil)
 	alive, bytes := m.alive()
-	if s.Arrays != alive || s.Live != bytes || s.Transfers != m.openTransfers() || s.Processes != len(m.procs) {
-		m.Fatalf("%d arrays of %d bytes, %d transfers, %d processes; expected %d, %d, %d, %d",
-			s.Arrays, s.Live, s.Transfers, s.Processes, alive, bytes, m.openTransfers(), len(m.procs))
+	if s.Arrays != alive || s.Live != bytes || s.Transfers != m.openTransfers() || s.Processes != len(m.procs) ||
+		s.Names != len(m.names.entries()) {
+		m.Fatalf("%d arrays of %d bytes, %d transfers, %d processes, %d names; expected %d, %d, %d, %d, %d",
+			s.Arrays, s.Live, s.Transfers, s.Processes, s.Names, alive, bytes, m.openTransfers(), len(m.procs), len(m.names.entries()))
 	}
 	if m.steps%4 == 0 {
 		m.verify(p)
@@ -244,6 +249,13 @@ func (m *machine) finish() {
 		m.left(p)
 	}
 	p := m.procs[0].p
+	for path := range m.names.entries() {
+		if !strings.Contains(path, "/") {
+			_, err := p.RemoveTree(path)
+			m.check(err, nil)
+		}
+	}
+	m.setNames(nil)
 	_, err := p.RecallOlder(0)
 	m.check(err, nil)
 	for _, x := range m.sent {
@@ -260,7 +272,7 @@ func (m *machine) finish() {
 	m.check(err, nil)
 	s, err := p.Stats()
 	m.check(err, nil)
-	if s.Free != s.Capacity || s.Arrays != 0 || s.Transfers != 0 || s.Processes != 1 {
+	if s.Free != s.Capacity || s.Arrays != 0 || s.Transfers != 0 || s.Names != 0 || s.Processes != 1 {
 		m.Fatalf("left: %+v", s)
 	}
 	m.verify(p)

@@ -8,6 +8,7 @@ import (
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/catalog"
 )
 
 // Create makes a pool and attaches to it. It fails with ErrExist if the name is taken. Close releases the attachment.
@@ -141,17 +142,23 @@ func (p *Pool) restamp() error {
 }
 
 // orphaned tells whether a segment that nobody is attached to was left behind by killed processes: it is not persistent,
-// and either somebody did not leave by himself or no transfer waits for anybody. Precondition: the pool's byte is held exclusively.
+// and nothing in it is wanted. Precondition: the pool's byte is held exclusively.
 func orphaned(a *arena.Arena) bool {
 	if a.Has(layout.FlagPersistent) || a.Has(layout.FlagAnonymous) {
 		return false
 	}
+	killed := false
 	for i := range a.Slots {
-		if _, used := a.Ident(i); used {
-			return true
-		}
+		_, used := a.Ident(i)
+		killed = killed || used
 	}
-	return !transfersWait(a)
+	return !wanted(a, killed)
+}
+
+// wanted tells whether a segment that nobody is attached to is kept for what is in it: a name that stays, or, if nobody was
+// killed, a transfer in flight.
+func wanted(a *arena.Arena, killed bool) bool {
+	return catalog.Stays(a) || !killed && transfersWait(a)
 }
 
 // transfersWait tells whether any transfer is in flight that has not expired.

@@ -16,7 +16,7 @@ const (
 	DefaultCapacity  = 1 << 30 // bytes
 	DefaultProcesses = layout.MaxProcesses
 	DefaultTickets   = 8192
-	DefaultNames     = 1024
+	DefaultNames     = 16384
 	DefaultMode      = 0o600
 	DefaultGrace     = 10 * time.Minute
 	DefaultLockWait  = 10 * time.Second
@@ -31,7 +31,7 @@ type Options struct {
 	Arrays     int           // arrays that can be alive at once; default: one per 16 KiB of capacity, at least 1024
 	Processes  int           // processes that can be attached at once, at most 254, the default
 	Tickets    int           // transfers that can be in flight at once; default 8192
-	Names      int           // entries of the catalog; default 1024
+	Names      int           // entries of the catalog: names and the groups they are in; default 16384
 	Mode       fs.FileMode   // permission bits of the file, set whatever the umask; default 0600
 	Grace      time.Duration // how long an undirected transfer outlives its sender; default 10 minutes
 	LockWait   time.Duration // how long to wait for the lock while its owner lives but is stopped; default 10 seconds

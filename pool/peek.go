@@ -11,6 +11,7 @@ import (
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/catalog"
 	"github.com/ndpool/ndpool/handle"
 )
 
@@ -25,7 +26,7 @@ type Condition string
 // Conditions of a pool.
 const (
 	Live       Condition = "live"        // processes are attached
-	Idle       Condition = "idle"        // nobody is attached, and it waits for somebody: it is persistent, or a transfer is in flight
+	Idle       Condition = "idle"        // nobody is attached, and it waits for somebody: it is persistent, or a transfer is in flight, or a name stays
 	LeftBehind Condition = "left behind" // nobody is attached, and nobody wants to keep it: removed by Reap, replaced by OpenOrCreate
 )
 
@@ -43,7 +44,24 @@ func Peek(name string, o Options) (*Snapshot, error) {
 			}
 		}
 	}
+	p.peekNames()
 	return &Snapshot{p}, nil
+}
+
+// peekNames ends the change that was under way in the copy, makes the links, which were not copied, and fetches attributes.
+func (p *Pool) peekNames() {
+	p.names.Roll()
+	for i := range p.descs() {
+		p.refs.ForgetNames(i)
+	}
+	p.names.Rebuild()
+	for e := range p.names.Committed() {
+		v, ok := p.names.Named(e)
+		i, alive := p.liveBlock(v.Attributes)
+		if x, fits := p.extent(i); ok && alive && fits {
+			_ = p.arena.Fetch(x.Offset(), min(p.desc(i).Bytes.Load(), layout.MaxAttributes, x.Size())) // else it is refused when it is read
+		}
+	}
 }
 
 // Close gives the copy back.
@@ -83,6 +101,50 @@ func (s *Snapshot) Processes() iter.Seq[ProcessInfo] { return s.pool.Processes()
 
 // Transfers iterates over the transfers in flight.
 func (s *Snapshot) Transfers() iter.Seq[TransferInfo] { return s.pool.Transfers() }
+
+// List iterates over a name and all names in it, or over all there are: see Pool.List. A name that was changed while the snapshot
+// was taken may be missing.
+func (s *Snapshot) List(prefix string) iter.Seq2[NameInfo, error] {
+	return func(yield func(NameInfo, error) bool) {
+		h, err := s.gather(prefix)
+		infos, bad := s.pool.nameInfos(&h, prefix)
+		for _, info := range infos {
+			if !yield(info, nil) {
+				return
+			}
+		}
+		if err = cmp.Or(err, bad); err != nil {
+			yield(NameInfo{}, s.pool.nameError("list", prefix, err))
+		}
+	}
+}
+
+// gather finds names in the copy, which nobody changes, so that nothing is held.
+func (s *Snapshot) gather(prefix string) (h harvest, err error) {
+	if prefix != "" {
+		if err := catalog.CheckPath(prefix); err != nil {
+			return h, err
+		}
+	}
+	for {
+		if err := s.pool.gatherLocked(&h, prefix); err != nil {
+			return harvest{}, err
+		}
+		if !h.short() {
+			break
+		}
+	}
+	for k := range h.rows {
+		r := &h.rows[k]
+		if i, ok := s.pool.liveBlock(r.value.Array); ok {
+			r.held.array = i
+		}
+		if i, ok := s.pool.liveBlock(r.value.Attributes); ok {
+			r.held.attrs = i
+		}
+	}
+	return h, nil
+}
 
 // Stats returns a summary. Free space is reckoned from the arrays and caches, not from the indexes.
 func (s *Snapshot) Stats() Stats { return s.pool.stats(s.pool.gaps()) }

@@ -13,9 +13,11 @@
 //	b, err := p.Adopt(t)                // in another process
 //	defer b.Release()
 //
+// Arrays can have names, by which any process finds them: see Publish, Lookup and List. A name keeps its array alive.
+//
 // # Ownership
 //
-// Who got an *Array from Alloc, Adopt, Retain or a view owns one reference and must Release it, once. Slices made from it must
+// Who got an *Array from Alloc, Adopt, Retain, Lookup or a view owns one reference and must Release it, once. Slices made from it must
 // not be used afterwards: the block may be another array's then. Nothing is released by the garbage collector.
 //
 // # Goroutines and processes
@@ -26,8 +28,8 @@
 // # What the package relies on
 //
 // Package arena maps the segment and keeps its processes apart, package alloc knows the free bytes, package refcount
-// knows the holders. This package alone knows both; it takes the segment lock, and gives the bytes back when refcount
-// says that a release was the last. docs/PROTOCOL.md tells the rules.
+// knows the holders, package catalog knows the names. This package alone knows them all; it takes the segment lock, and
+// gives the bytes back when refcount says that a release was the last. docs/PROTOCOL.md tells the rules.
 package pool
 
 import (
@@ -38,6 +40,7 @@ import (
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/catalog"
 	"github.com/ndpool/ndpool/handle"
 	"github.com/ndpool/ndpool/internal/lazy"
 	"github.com/ndpool/ndpool/refcount"
@@ -50,6 +53,7 @@ type Pool struct {
 	pages    int              // of the data region
 	turn     int              // descriptor from which on the next batch is taken; guarded by the segment lock
 	refs     *refcount.Table
+	names    *catalog.Table // guarded by the segment lock
 	segment  handle.Segment
 	lockWait time.Duration
 	grace    time.Duration
@@ -63,6 +67,8 @@ type Pool struct {
 		sync.Mutex
 		blocks []int // BUSY
 	}
+
+	nameLocks nameLocks // what this process has of the locks of names
 
 	verbs    sync.RWMutex // held shared inside every verb but the fast ones, exclusively by Close
 	closed   atomic.Bool  // set under verbs and all stripes
@@ -78,9 +84,11 @@ type Pool struct {
 
 // newPool makes the pool of an arena that has a slot.
 func newPool(a *arena.Arena, al *alloc.Allocator) *Pool {
-	return &Pool{arena: a, alloc: al, pages: a.Geo.Pages(), refs: refcount.New(a), segment: a.Super.Segment,
+	p := &Pool{arena: a, alloc: al, pages: a.Geo.Pages(), refs: refcount.New(a), segment: a.Super.Segment,
 		lockWait: time.Duration(a.Super.LockWait), grace: time.Duration(a.Super.Grace),
 		links: lazy.New[link](len(a.Descs))}
+	p.names = catalog.New(a, &al.Names, namedBlocks{p})
+	return p
 }
 
 // Segment returns the id of the segment: random, made at creation.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/catalog"
 	"github.com/ndpool/ndpool/refcount"
 )
 
@@ -72,14 +73,20 @@ func (p *Pool) sweepDead() (n int, err error) {
 	return n, nil
 }
 
-// sweepSlot ends what a dead slot has to do with anything: first its transfers, then its blocks. Idempotent: if this
+// sweepSlot ends what a dead slot has to do with anything: first its transfers, then its names, then its blocks. Idempotent: if this
 // process dies too, the next sweeper starts again. Precondition: the slot's byte is held by this process.
 func (p *Pool) sweepSlot(slot int) error {
+	c := new(catalog.Change) // nothing is allocated under the lock
 	if err := p.lock(); err != nil {
 		return err
 	}
 	p.sweepTicketsLocked(slot)
+	p.names.SweepLocks(slot)
+	err := p.disownLocked(c, slot)
 	p.unlock()
+	if err != nil {
+		return err
+	}
 	for lo := 0; lo < p.descs(); lo += sweepBatch {
 		if err := p.lock(); err != nil {
 			return err
@@ -170,15 +177,19 @@ func (p *Pool) expireLocked(n int) {
 // rebuildLocked makes all indexes anew from the truth, beside other processes that go on with steps that need no lock.
 // It is what the taker of a dead owner's lock does first; if it dies too, the next one starts again.
 //
-// Of the pseudo-holder bits it first sets what is missing, and only then clears what nothing justifies, so that a bit
-// that a ticket backs is never clear for an instant.
+// First a change of the catalog is ended that somebody died in. Of the pseudo-holder bits it first sets what is missing, and
+// only then clears what nothing justifies, so that a bit that a ticket or a name backs is never clear for an instant.
 func (p *Pool) rebuildLocked() {
 	if canary == "rebuild" {
 		return
 	}
+	if canary != "names" {
+		p.names.Roll()
+	}
 	p.alloc.Reset()
 	for i := range p.descs() {
 		p.refs.ForgetTickets(i)
+		p.refs.ForgetNames(i)
 		switch e, ok := p.extent(i); p.state(i).Kind() {
 		case layout.Free:
 			p.alloc.Descs.Add(i)
@@ -200,9 +211,11 @@ func (p *Pool) rebuildLocked() {
 			p.alloc.Tickets.Add(n)
 		}
 	}
+	p.names.Rebuild()
 	p.alloc.Finish()
 	for i := range p.descs() {
 		p.refs.BackTransit(i)
+		p.refs.BackNamed(i)
 	}
 	for i := range p.descs() {
 		if canary != "transit" && p.refs.Surplus(i) {
@@ -215,7 +228,8 @@ func (p *Pool) rebuildLocked() {
 // and all holds stay until the last array and view of this process is released, and go with it; without any they go now.
 // Closing twice is harmless.
 //
-// The last process to leave a pool that is not persistent removes it, unless a transfer is still on its way.
+// The names that this process published go with the attachment, but for persistent ones. The last process to leave a pool
+// that is not persistent removes it, unless a transfer is still on its way or a persistent name is left.
 func (p *Pool) Close() error {
 	p.verbs.Lock()
 	p.lockStripes()
@@ -254,6 +268,7 @@ func (p *Pool) finish() {
 	if live != 0 || p.finished.Swap(true) {
 		return
 	}
+	p.nameLocks.retreat(p)
 	p.arena.Depart()
 	if err := p.sweepSlot(p.arena.Self().Slot()); err != nil {
 		// A stopped process keeps the lock. Ours is dropped as death would; others sweep what we leave.
@@ -261,7 +276,7 @@ func (p *Pool) finish() {
 		return
 	}
 	p.arena.Leave(func() {
-		if !p.keep && !p.arena.Has(layout.FlagPersistent) && !transfersWait(p.arena) {
+		if !p.keep && !p.arena.Has(layout.FlagPersistent) && !wanted(p.arena, false) {
 			p.removed = p.arena.Unlink() == nil
 		}
 	})
@@ -273,6 +288,7 @@ func (p *Pool) unmap() {
 	p.arena.Close()
 	p.refs.Free()
 	p.links.Free()
+	p.nameLocks.free()
 }
 
 // watch sweeps in the background until Close.

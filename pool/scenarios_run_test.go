@@ -25,6 +25,8 @@ func TestScenarios(t *testing.T) {
 				require.NoError(t, err)
 			}
 			requireClean(t, bystander)
+			_, err = forgetNames(bystander)
+			require.NoError(t, err)
 			requireEmpty(t, bystander)
 		})
 	}

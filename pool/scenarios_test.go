@@ -16,7 +16,7 @@ type scenario struct {
 }
 
 // smallPool is a pool whose tables are small, so that a recovery has few stores.
-var smallPool = Options{Capacity: 256 << 10, Arrays: 48, Tickets: 8, Names: 1, Processes: 6, Grace: time.Nanosecond, LockWait: 5 * time.Second}
+var smallPool = Options{Capacity: 256 << 10, Arrays: 48, Tickets: 8, Names: 12, Processes: 6, Grace: time.Nanosecond, LockWait: 5 * time.Second}
 
 func must[T any](v T, err error) T {
 	if err != nil {
@@ -41,7 +41,7 @@ func allocOp(dt dtype.Type, shape ...int) func(v, _ *Pool) (func() error, error)
 }
 
 // scenarios are all operations that store to shared memory.
-var scenarios = []scenario{
+var scenarios = append(append(nameScenarios, lockScenarios...), []scenario{
 	{"alloc-refill", allocOp(dtype.Uint8, 1000)},
 	{"alloc-pages", allocOp(dtype.Uint8, 9000)},
 	{"alloc-large", allocOp(dtype.Uint8, 100_000)},
@@ -160,4 +160,4 @@ var scenarios = []scenario{
 		var _ handle.Message = m
 		return func() error { _, err := v.Receive(m); return err }, nil
 	}},
-}
+}...)

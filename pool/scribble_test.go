@@ -102,7 +102,7 @@ func newScribbled(t testing.TB, seed uint64) *scribbled {
 func (s *scribbled) step() {
 	k := s.rng.IntN(len(s.alive))
 	c := s.alive[k]
-	n := s.rng.IntN(40)
+	n := s.rng.IntN(44)
 	s.doing = fmt.Sprintf("operation %d of process %d", n, k)
 	switch n {
 	case 0:
@@ -133,8 +133,62 @@ func (s *scribbled) step() {
 		if err == nil {
 			s.arrays = append(s.arrays, a)
 		}
+	case 11, 12, 13, 14:
+		s.name(c.p)
 	default:
 		_ = c.step()
+	}
+}
+
+// name does something with the catalog.
+func (s *scribbled) name(p *Pool) {
+	path := []string{"camera/left", "camera", "kept/a", "kept", "gone", "new", "new/er"}[s.rng.IntN(7)]
+	switch s.rng.IntN(8) {
+	case 0, 1:
+		s.publish(p, path)
+	case 2:
+		if it, err := p.LookupItem(path); err == nil && it.Array != nil {
+			s.arrays = append(s.arrays, it.Array)
+		}
+	case 3:
+		if t, err := p.LookupTree(""); err == nil {
+			t.Release()
+		}
+	case 4:
+		for range p.List(path) {
+		}
+	case 5:
+		_, _ = p.SetAttrs(path, Attrs{"n": s.rng.IntN(100)})
+	case 6:
+		s.lockName(p, path)
+	default:
+		_, _ = p.RemoveTree(path)
+	}
+}
+
+// lockName takes the lock of a name if it can be had at once, and lets it go.
+func (s *scribbled) lockName(p *Pool, path string) {
+	l, err := p.LockOf(path)
+	if err != nil {
+		return
+	}
+	if ok, _, err := l.TryLock(); ok && err == nil {
+		_ = l.Unlock()
+	}
+	if ok, _, err := l.TryRLock(); ok && err == nil {
+		_ = l.RUnlock()
+	}
+}
+
+// publish gives an array that the process has one name, or several.
+func (s *scribbled) publish(p *Pool, path string) {
+	for _, a := range s.arrays {
+		if a.pool != p || s.rng.IntN(4) > 0 {
+			continue
+		}
+		o := Publish{Mode: []PublishMode{PublishNew, PublishOverwrite, PublishMerge}[s.rng.IntN(3)], Persistent: s.rng.IntN(2) == 0}
+		_, _ = p.PublishTree(path, Tree{"x": a, "y/z": Item{Array: a, Attrs: Attrs{"k": "v"}}, "e": Tree{}}, o)
+		return
 	}
 }
 

@@ -283,9 +283,14 @@ func (p *Pool) Alive(id ProcessID) bool {
 
 // ticketBlock returns the block that ticket n carries, and whether it is alive in that generation.
 func (p *Pool) ticketBlock(n int) (int, bool) {
-	h := handle.Handle(p.arena.Tickets[n].Handle.Load())
-	i, err := p.resolve(h)
-	if err != nil || p.gen(i) != h.Generation() || p.state(i).Kind() != layout.Live {
+	return p.liveBlock(handle.Handle(p.arena.Tickets[n].Handle.Load()))
+}
+
+// liveBlock returns the block of a handle, and whether it is alive in that generation and not private. It allocates nothing,
+// so it may be asked under the lock.
+func (p *Pool) liveBlock(h handle.Handle) (int, bool) {
+	i, ok := p.arena.Geo.DescIndex(h.Granule())
+	if !ok || i >= p.descs() || p.gen(i) != h.Generation() || p.state(i).Kind() != layout.Live {
 		return 0, false
 	}
 	return i, true

@@ -36,8 +36,8 @@ func TestTwinTraces(t *testing.T) {
 	if program == "" {
 		t.Skip("no C core to compare with: make twins builds it and sets " + twinProgram)
 	}
-	tight := Options{Capacity: 256 << 10, Arrays: 48, Tickets: 8, Names: 1, Processes: 6}
-	wide := Options{Capacity: 12 << 20, Arrays: 1500, Tickets: 64, Names: 1, Processes: 6}
+	tight := Options{Capacity: 256 << 10, Arrays: 48, Tickets: 8, Names: 20, Processes: 6}
+	wide := Options{Capacity: 12 << 20, Arrays: 1500, Tickets: 64, Names: 1200, Processes: 6}
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprintf("tight-%d", seed), func(t *testing.T) { twinTrace(t, program, tight, seed, 1200, 30_000) })
 		t.Run(fmt.Sprintf("wide-%d", seed), func(t *testing.T) { twinTrace(t, program, wide, seed, 2500, 600_000) })
@@ -90,6 +90,7 @@ type twin struct {
 	sender  []int
 	frames  []handle.Message
 	things  int
+	paths   []string // of names
 	trace   strings.Builder
 	answers []string
 	dumps   int
@@ -144,7 +145,9 @@ func (w *twin) step() {
 		return
 	}
 	p := w.pools[k]
-	switch n := w.pick(100); {
+	switch n := w.pick(130); {
+	case n >= 100:
+		w.name(k, p)
 	case n < 34:
 		w.alloc(k, p)
 	case n < 62:
@@ -476,7 +479,8 @@ func statusName(err error) string {
 	}{{ErrClosed, "closed"}, {ErrFull, "full"}, {ErrTableFull, "table-full"}, {ErrForeignHandle, "foreign"}, {ErrSpec, "spec"}, {ErrMismatch, "mismatch"},
 		{ErrCorrupt, "corrupt"}, {ErrDead, "dead"}, {ErrStale, "stale"}, {ErrPrivate, "private"}, {ErrHeld, "held"}, {ErrSealed, "sealed"}, {ErrSpent, "spent"},
 		{ErrExpired, "expired"}, {ErrRecalled, "recalled"}, {ErrForged, "forged"}, {ErrNotReceiver, "not-receiver"}, {ErrNotSender, "not-sender"},
-		{ErrProcesses, "processes"}, {ErrView, "view"}, {handle.ErrInvalid, "message"}, {arena.ErrNoMemory, "no-memory"}} {
+		{ErrProcesses, "processes"}, {ErrView, "view"}, {handle.ErrInvalid, "message"}, {arena.ErrNoMemory, "no-memory"}, {ErrPath, "path"},
+		{ErrNoName, "no-name"}, {ErrNameTaken, "name-taken"}, {ErrGroup, "group"}, {ErrVersion, "version"}, {ErrAttributes, "attributes"}} {
 		if errors.Is(err, s.err) {
 			return s.name
 		}

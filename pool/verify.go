@@ -38,7 +38,7 @@ const maxFaults = 1000
 
 // VerifyOptions say how thorough a verification is.
 type VerifyOptions struct {
-	Content bool // also compare the content of sealed arrays with their hashes
+	Content bool // also compare the content of sealed arrays with their hashes, and read the text of attributes
 }
 
 // Verify checks every law of the format. It holds the segment lock, so that other processes wait for it at their slow
@@ -122,6 +122,7 @@ type checker struct {
 	a       *arena.Arena
 	want    *alloc.Allocator // indexes as they should be
 	tickets []uint32         // by descriptor: open tickets
+	named   []uint64         // by descriptor: values that name it
 	pages   []uint32         // by page: descriptor plus one of the run, or of the slab's first block seen
 	slabs   map[int]uint32   // by first page: class
 	blocks  map[layout.Extent]int
@@ -132,7 +133,7 @@ type checker struct {
 
 func newChecker(a *arena.Arena, o VerifyOptions) *checker {
 	return &checker{pool: &Pool{arena: a, pages: a.Geo.Pages()}, a: a, want: alloc.NewShadow(&a.Geo), tickets: make([]uint32, len(a.Descs)),
-		pages: make([]uint32, a.Geo.Pages()), slabs: map[int]uint32{}, blocks: map[layout.Extent]int{}, content: o.Content}
+		named: make([]uint64, len(a.Descs)), pages: make([]uint32, a.Geo.Pages()), slabs: map[int]uint32{}, blocks: map[layout.Extent]int{}, content: o.Content}
 }
 
 // fault adds a fault to the report.
@@ -152,6 +153,7 @@ func (c *checker) check() {
 	for n := range c.a.Tickets {
 		c.ticket(n)
 	}
+	c.names()
 	for i := range c.pool.descs() {
 		c.block(i)
 	}

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/ndpool/ndpool/handle"
@@ -161,5 +162,22 @@ func (a *Array) Index(index ...int) int {
 func checkIndex(k, x, n int) {
 	if x < 0 || x >= n {
 		panic(fmt.Sprintf("pool: index %d of dimension %d is out of range: %d", x, k, n))
+	}
+}
+
+// Runs iterates over the bytes of the elements in C order, without a copy, in runs as long as they lie without gaps. It
+// works on views too. The bytes must not be used after Release; a store to those of a read-only array faults.
+func (a *Array) Runs() iter.Seq[[]byte] {
+	a.mustHold()
+	shape, st := a.Shape(), a.Strides()
+	n, outer := a.dt.Size(), len(shape)
+	for outer > 0 && (shape[outer-1] == 1 || st[outer-1] == n) {
+		outer--
+		n *= shape[outer]
+	}
+	return func(yield func([]byte) bool) {
+		if a.Size() > 0 {
+			eachIndex(shape[:outer], st[:outer], a.offset(), func(off int) bool { return yield(a.mem[off : off+n : off+n]) })
+		}
 	}
 }

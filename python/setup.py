@@ -11,7 +11,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).resolve().parent
-CORE = ("arena", "arena/layout", "alloc", "refcount", "pool", "handle", "dtype", "internal")  # folders of the library
+# Folders of the library.
+CORE = ("arena", "arena/layout", "alloc", "refcount", "catalog", "pool", "handle", "dtype", "internal")
 LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 

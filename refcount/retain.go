@@ -80,6 +80,14 @@ func (t *Table) stale(i int, gen uint32) error {
 	return &StaleError{Desc: i, Asked: gen, Found: t.gen(i).Number(), Kind: t.state(i).Kind()}
 }
 
+// hold is holdLocked, and takes the stripe.
+func (t *Table) hold(i int) {
+	s := t.Lock(i)
+	t.holdLocked(i)
+	s.Live++
+	s.Unlock()
+}
+
 // holdLocked adds a reference while something else keeps the block alive: a ticket or a name that goes away only after
 // the bump.
 func (t *Table) holdLocked(i int) {

@@ -60,5 +60,8 @@ func (t *Table) Surplus(i int) (freed bool) {
 	if d.Tickets.Get() == 0 && d.Holders[transitWord].Load()&transitBit != 0 {
 		t.clear(i, transitWord, transitBit)
 	}
+	if d.Names.Get() == 0 && d.Holders[namedWord].Load()&namedBit != 0 {
+		t.clear(i, namedWord, namedBit)
+	}
 	return t.TryFree(i)
 }

@@ -123,10 +123,7 @@ func (t *Table) Adopt(n, i int, gen uint32) (freed bool, err error) {
 	if t.state(i).Kind() != layout.Live || t.gen(i).Number() != gen {
 		return false, t.stale(i, gen)
 	}
-	s := t.Lock(i)
-	t.holdLocked(i)
-	s.Live++
-	s.Unlock()
+	t.hold(i)
 	return t.closeTicket(n, i, layout.TicketSpent), nil
 }
 

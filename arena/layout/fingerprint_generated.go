@@ -4,4 +4,4 @@ package layout
 
 // Fingerprint is the xxhash of the layout's description: of every struct, field, offset, constant, packed word, class
 // and sample geometry. A segment of another fingerprint is refused.
-const Fingerprint = 0xf15c65cc2cb4e02b
+const Fingerprint = 0xbd8eb44e09000d46

@@ -48,6 +48,15 @@ func (l Limits) TreeLeaves() int {
 	return n
 }
 
+// NameHeads returns the number of heads of the catalog's chains, a power of two.
+func (l Limits) NameHeads() int {
+	n := 2
+	for n < l.Names {
+		n *= 2
+	}
+	return n
+}
+
 // Geometry says where everything lies. It follows from the limits alone.
 type Geometry struct {
 	Limits
@@ -63,6 +72,7 @@ const (
 	TicketSize   = uint64(unsafe.Sizeof(Ticket{}))
 	PageNodeSize = uint64(unsafe.Sizeof(PageNode{}))
 	SlabSize     = uint64(unsafe.Sizeof(Slab{}))
+	NameSize     = uint64(unsafe.Sizeof(Name{}))
 )
 
 // Compute returns the geometry of a segment with these limits. Regions start at page boundaries, the data region at a
@@ -83,6 +93,8 @@ func Compute(l Limits) (Geometry, error) {
 		RegionDescSet:   SetWords(l.Arrays) * 8,
 		RegionTicketSet: SetWords(l.Tickets) * 8,
 		RegionTickets:   uint64(l.Tickets) * TicketSize,
+		RegionNameSet:   SetWords(l.Names) * 8,
+		RegionNameHeads: uint64(l.NameHeads()) * 4,
 		RegionNames:     uint64(l.Names) * NameSize,
 		RegionDescs:     uint64(l.Arrays) * DescSize,
 		RegionData:      l.Capacity,
@@ -95,13 +107,12 @@ func Compute(l Limits) (Geometry, error) {
 		g.Regions[kind] = Region{Kind: uint32(kind), Version: 1, Offset: at, Size: sizes[kind]}
 		at = roundUp(at+sizes[kind], PageSize)
 	}
-	g.Regions[RegionNames].Version = 0
 	g.FileSize = at
 	return g, nil
 }
 
-// Eager returns the bytes from the start of the file that are committed at creation: all tables but the names and the
-// descriptors.
+// Eager returns the bytes from the start of the file that are committed at creation: all tables but the entries of the
+// catalog and the descriptors.
 func (g *Geometry) Eager() uint64 { return g.Regions[RegionNames].Offset }
 
 // DescGranule returns the handle's offset part of a descriptor: its place in the file in granules.
@@ -118,6 +129,13 @@ func (g *Geometry) DescIndex(granule uint32) (int, bool) {
 	}
 	i := (off - start) / DescSize
 	return int(i), i < uint64(g.Arrays)
+}
+
+// NameHead returns the chain of a name in the group of entry + 1 parent; 0 is the root. hash is the xxhash64, seed 0, of the
+// component.
+func (l Limits) NameHead(parent uint32, hash uint64) int {
+	h := hash + uint64(parent)*0x9e3779b97f4a7c15
+	return int((h ^ h>>32) & uint64(l.NameHeads()-1))
 }
 
 // SetWords returns the 64-bit words of an index set of n members: a bitmap, and above it one bit per word that is not

@@ -46,7 +46,10 @@ const (
 	MaxSlabBlocks  = 256      // blocks in one slab
 	MinSlabPages   = 4        // so that no two slabs start in the same group of four pages
 	RunBins        = 16       // page runs of 1..16 pages are cached like slab blocks
-	NameSize       = 1024     // bytes reserved per catalog entry
+	MaxComponent   = 255      // bytes of one component of a name
+	MaxNameDepth   = 64       // components of a name
+	NameStep       = 512      // entries of the catalog whose memory is committed at a time
+	MaxAttributes  = 1 << 20  // bytes of the attributes' text
 	SuperblockSize = 4096
 )
 
@@ -81,6 +84,8 @@ const (
 	RegionDescSet
 	RegionTicketSet
 	RegionTickets
+	RegionNameSet
+	RegionNameHeads
 	RegionNames
 	RegionDescs
 	RegionData
@@ -90,7 +95,7 @@ const (
 
 // RegionTitles tells the regions' names for people, by kind.
 var RegionTitles = [RegionCount + 1]string{"", "control", "slots", "committed", "pages", "page-tree", "slabs", "slab-sets",
-	"descriptor-set", "ticket-set", "tickets", "names", "descriptors", "data"}
+	"descriptor-set", "ticket-set", "tickets", "name-set", "name-heads", "names", "descriptors", "data"}
 
 // Region is one entry of the superblock's directory.
 type Region struct {
@@ -155,7 +160,11 @@ type Control struct {
 	Lost      shm.U64 `free:"statistics"` // arrays reported lost by their process's collector
 	Trimmed   shm.U64 `free:"statistics"` // chunks given back to the system
 	_         [1]shm.U64
-	Reserved  [472]shm.U64 // zero
+	Names     shm.U32      // truth: entries of the catalog whose memory is committed; grows only, under the lock
+	Commit    shm.U32      // truth: 1 while a change of the catalog is decided and not yet carried out; guarded by the lock
+	Change    shm.U64      // truth: number of the last change of the catalog; guarded by the lock
+	Root      shm.U64      // derived: entry + 1 of the first name in the root of the catalog; guarded by the lock
+	Reserved  [469]shm.U64 // zero
 }
 
 // Slot is a place in the process table. Shared, truth: the word; the rest tells people who it is.
@@ -188,7 +197,8 @@ type Desc struct {
 	Hash  shm.U64 `free:"not read unless DescHashed; then only a check of the content notices"` // truth: xxhash of the users' bytes
 
 	Dims     [InlineDims]Dim // truth: shape and strides; the first two lie in the same cache line as the type
-	Reserved [4]shm.U64      // zero
+	Names    shm.U64         // derived: values of the catalog that name this block; guarded by the lock
+	Reserved [3]shm.U64      // zero
 }
 
 // Dim is one dimension of an array. Shared, truth; it changes as the descriptor does that it is part of.
@@ -216,6 +226,36 @@ type Ticket struct {
 	Deadline shm.U64    // nanoseconds, CLOCK_BOOTTIME; 0 while the sender lives, and for directed tickets
 	Reserved [2]shm.U64 // zero
 }
+
+// Name is an entry of the catalog: one component of a path, below its parent. Shared, truth but for the links.
+// Changed under the lock only, but for the words of its lock: Lock, Turn and Readers. Word is stored last.
+type Name struct {
+	Word     shm.U64      // kind, which value counts, nonce; see MakeName
+	Parent   shm.U32      // entry + 1 of the group that it is in; 0: the root
+	Bytes    shm.U32      // of the component
+	Values   [2]NameValue // what the name stands for, and what it stood for or will stand for
+	Next     shm.U32      // derived: entry + 1 of the next one with the same head
+	Child    shm.U32      // derived: entry + 1 of the first one in this group
+	After    shm.U32      // derived: entry + 1 of the next one in the same group
+	Before   shm.U32      // derived: entry + 1 of the one before in the same group
+	Lock     shm.U32      // truth: the writer of the data, see MakeNameLock
+	Turn     shm.U32      `free:"a futex sequence; any value will do"`                // bumped when a reader leaves and a writer waits
+	Touched  shm.U64      `free:"read by who holds the lock and has just written it"` // entry + 1 of the next one in the change under way
+	Readers  [4]shm.U64   // truth: bit p: slot p has the lock as a reader
+	Text     [32]shm.U64  // truth: the component, NUL padded
+	Reserved [6]shm.U64   // zero
+}
+
+// NameValue is what a name stands for. Shared, truth; it changes as the entry does that it is part of.
+type NameValue struct {
+	Version    shm.U64 `free:"tells people the order of changes"` // number of the change that stored it
+	Array      shm.U64 // handle; 0: a group
+	Attributes shm.U64 // handle of a block with JSON text; 0: none
+	Owner      shm.U64 // Ident of the process that it goes with; 0: stays until removed; NameImplicit
+}
+
+// NameImplicit is the owner of a group that was made for the sake of the names in it, and goes with the last of them.
+const NameImplicit = 1<<64 - 1
 
 // PageNode is a node of the page tree. Shared, derived, guarded by the lock. Node 1 is the root, node i has the children
 // 2i and 2i+1, the leaves are the chunks. All numbers are pages.

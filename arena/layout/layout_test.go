@@ -19,6 +19,8 @@ var sizes = map[reflect.Type]uintptr{
 	reflect.TypeFor[layout.Ticket]():     64,
 	reflect.TypeFor[layout.PageNode]():   16,
 	reflect.TypeFor[layout.Slab]():       40,
+	reflect.TypeFor[layout.NameValue]():  32,
+	reflect.TypeFor[layout.Name]():       448,
 }
 
 func TestSizes(t *testing.T) {
@@ -38,6 +40,7 @@ func TestOffsets(t *testing.T) {
 		d  layout.Desc
 		s  layout.Slot
 		k  layout.Ticket
+		n  layout.Name
 	)
 	for _, x := range []struct {
 		of    any
@@ -46,11 +49,12 @@ func TestOffsets(t *testing.T) {
 	}{
 		{sb, "Magic", 0}, {sb, "Version", 8}, {sb, "ByteOrder", 12}, {sb, "Fingerprint", 16}, {sb, "Checksum", 24},
 		{sb, "Segment", 32}, {sb, "FileSize", 56}, {sb, "Regions", 112}, {sb, "Reserved", 496},
-		{c, "Lock", 0}, {c, "SpaceSeq", 64}, {c, "Descs", 128}, {c, "Boot", 144}, {c, "Next", 192}, {c, "Takeovers", 256}, {c, "Reserved", 320},
+		{c, "Lock", 0}, {c, "SpaceSeq", 64}, {c, "Descs", 128}, {c, "Boot", 144}, {c, "Next", 192}, {c, "Takeovers", 256}, {c, "Names", 320}, {c, "Change", 328}, {c, "Root", 336}, {c, "Reserved", 344},
 		{d, "State", 0}, {d, "Gen", 8}, {d, "Extent", 16}, {d, "Holders", 24}, {d, "Tickets", 56}, {d, "Header", 60},
-		{d, "DType", 64}, {d, "Hash", 88}, {d, "Dims", 96}, {d, "Reserved", 224},
+		{d, "DType", 64}, {d, "Hash", 88}, {d, "Dims", 96}, {d, "Names", 224}, {d, "Reserved", 232},
 		{s, "Word", 0}, {s, "Pid", 8}, {s, "Comm", 32},
 		{k, "Word", 0}, {k, "Handle", 8}, {k, "Sender", 16}, {k, "Receiver", 24}, {k, "Birth", 32}, {k, "Deadline", 40},
+		{n, "Word", 0}, {n, "Values", 16}, {n, "Next", 80}, {n, "Lock", 96}, {n, "Turn", 100}, {n, "Readers", 112}, {n, "Text", 144}, {n, "Reserved", 400},
 	} {
 		f, ok := reflect.TypeOf(x.of).FieldByName(x.field)
 		if !ok || f.Offset != x.want {

@@ -47,16 +47,18 @@ func golden(t *testing.T, name string, v any) {
 
 // wordVectors are packed words with what they are packed of.
 type wordVectors struct {
-	State  []stateVector
-	Gen    []genVector
-	Slot   []pairVector // phase, incarnation
-	Ident  []pairVector // slot, incarnation
-	Lock   []pairVector // slot, incarnation
-	Ticket []pairVector // kind, nonce
-	Run    []extentVector
-	Block  []extentVector
-	Slab   []slabVector
-	First  []firstVector
+	State    []stateVector
+	Gen      []genVector
+	Slot     []pairVector // phase, incarnation
+	Ident    []pairVector // slot, incarnation
+	Lock     []pairVector // slot, incarnation
+	Ticket   []pairVector // kind, nonce
+	Name     []nameVector
+	NameLock []nameLockVector
+	Run      []extentVector
+	Block    []extentVector
+	Slab     []slabVector
+	First    []firstVector
 }
 
 type stateVector struct {
@@ -75,6 +77,19 @@ type genVector struct {
 type pairVector struct {
 	A, B uint32
 	Word hex
+}
+
+type nameVector struct {
+	Kind, Current int
+	Nonce         uint32
+	Entry         hex
+	Left, Flipped hex // the same use LEAVING, and LIVE with the other value
+	Valid         bool
+}
+
+type nameLockVector struct {
+	Holder, Incarnation         uint32
+	Writer, Waited, Torn, Freed hex // Freed: of Torn
 }
 
 type extentVector struct {
@@ -127,6 +142,7 @@ func TestWordVectors(t *testing.T) {
 			v.Ticket = append(v.Ticket, pairVector{k, inc, hex(layout.MakeTicket(layout.TicketKind(k), inc))})
 		}
 	}
+	nameVectors(&v)
 	extentVectors(&v)
 	for _, h := range [][3]int{{0, 0, 0}, {1, 256, 0}, {19, 8, 1<<29 - 7}, {7, 0, 77}} {
 		v.Slab = append(v.Slab, slabVector{h[0], h[1], h[2], hex(layout.MakeSlab(h[0], h[1], h[2]))})
@@ -137,6 +153,22 @@ func TestWordVectors(t *testing.T) {
 		}
 	}
 	golden(t, "words.json", v)
+}
+
+func nameVectors(v *wordVectors) {
+	for _, n := range []uint32{0, 1, 0x3fffff, 0x400000, 0xdeadbeef, 0xffffffff} {
+		for k := range layout.NameKind(6) {
+			for current := range 2 {
+				w := layout.MakeName(k, current, n)
+				v.Name = append(v.Name, nameVector{int(k), current, n, hex(w), hex(w.To(layout.NameLeaving)), hex(w.Flip()), w.Valid()})
+			}
+		}
+		for _, slot := range []uint32{0, 63, 64, 253} {
+			w := layout.MakeNameLock(layout.MakeIdent(int(slot), n))
+			torn := w.WithWaiters().WithTorn()
+			v.NameLock = append(v.NameLock, nameLockVector{slot, n, hex(w), hex(w.WithWaiters()), hex(torn), hex(torn.Free())})
+		}
+	}
 }
 
 func extentVectors(v *wordVectors) {

@@ -236,6 +236,98 @@ func (w TicketWord) Nonce() uint32 { return uint32(w >> 32) }
 // Valid tells whether every bit of the word has a meaning.
 func (w TicketWord) Valid() bool { return w.Kind() < ticketEnd && uint32(w)>>8 == 0 }
 
+// NameKind is what an entry of the catalog is at the moment. While nobody holds the lock, and nobody died in it, all are
+// FREE or LIVE.
+type NameKind uint8
+
+// Kinds of an entry of the catalog.
+const (
+	NameFree      NameKind = iota // nobody's
+	NameLive                      // a name
+	NameStaged                    // will be a name when the change is decided
+	NameReplacing                 // a name; the other value counts when the change is decided
+	NameLeaving                   // a name until the change is decided
+	nameEnd
+)
+
+var nameKinds = [...]string{"free", "live", "staged", "replacing", "leaving"}
+
+// String returns the kind's name in lower case.
+func (k NameKind) String() string {
+	if int(k) < len(nameKinds) {
+		return nameKinds[k]
+	}
+	return "invalid"
+}
+
+// NameWord is an entry's word: kind (bits 0-7), which of the two values counts (bit 8), nonce (bits 32-63), which grows
+// with each use of the entry.
+type NameWord uint64
+
+// MakeName packs an entry's word.
+func MakeName(k NameKind, current int, nonce uint32) NameWord {
+	return NameWord(k) | NameWord(current&1)<<8 | NameWord(nonce)<<32
+}
+
+// Kind returns the kind.
+func (w NameWord) Kind() NameKind { return NameKind(w) }
+
+// Current returns which of the two values counts.
+func (w NameWord) Current() int { return int(w >> 8 & 1) }
+
+// Nonce returns the number of this use of the entry.
+func (w NameWord) Nonce() uint32 { return uint32(w >> 32) }
+
+// To returns the word of the same use with another kind.
+func (w NameWord) To(k NameKind) NameWord { return w&^0xff | NameWord(k) }
+
+// Flip returns the word of the same use, LIVE, with the other value.
+func (w NameWord) Flip() NameWord { return w.To(NameLive) ^ 1<<8 }
+
+// Valid tells whether every bit of the word has a meaning.
+func (w NameWord) Valid() bool { return w.Kind() < nameEnd && uint32(w)>>9 == 0 }
+
+// NameLockWord is the lock of a name: slot+1 of the writer (bits 0-7, 0: none), waiters (bit 8), torn (bit 9), low 22
+// bits of the writer's incarnation (bits 10-31).
+type NameLockWord uint32
+
+const (
+	nameLockWaiters      = 1 << 8
+	nameLockTorn         = 1 << 9
+	nameLockIncarnations = 1<<22 - 1
+)
+
+// MakeNameLock packs the word of a lock that a process of that ident has as the writer.
+func MakeNameLock(i Ident) NameLockWord {
+	return NameLockWord(i.Slot()+1) | NameLockWord(i.Incarnation()&nameLockIncarnations)<<10
+}
+
+// Owner returns the writer's slot, -1 if there is none.
+func (l NameLockWord) Owner() int { return int(uint8(l)) - 1 }
+
+// Contended tells whether somebody sleeps on the word.
+func (l NameLockWord) Contended() bool { return l&nameLockWaiters != 0 }
+
+// WithWaiters returns the word with the waiters bit.
+func (l NameLockWord) WithWaiters() NameLockWord { return l | nameLockWaiters }
+
+// Torn tells whether a writer died, and no writer has let go since: the data may be half-changed.
+func (l NameLockWord) Torn() bool { return l&nameLockTorn != 0 }
+
+// WithTorn returns the word with the torn bit.
+func (l NameLockWord) WithTorn() NameLockWord { return l | nameLockTorn }
+
+// Free returns the word without a writer, as torn as before, without waiters.
+func (l NameLockWord) Free() NameLockWord { return l & nameLockTorn }
+
+// Incarnation returns the low 22 bits of the writer's incarnation.
+func (l NameLockWord) Incarnation() uint32 { return uint32(l >> 10) }
+
+// Names tells whether the word names that incarnation of its slot as the writer.
+func (l NameLockWord) Names(incarnation uint32) bool {
+	return l.Incarnation() == incarnation&nameLockIncarnations
+}
+
 // Extent says where a block's bytes are, in one word.
 //
 //	a run of pages:      first page (bits 0-28), pages (bits 29-57), 0 (bits 58-63)

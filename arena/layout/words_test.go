@@ -116,6 +116,13 @@ func TestRoundTrips(t *testing.T) {
 		if c := l.WithWaiters(); !c.Contended() || c.Owner() != slot || !c.Names(inc) || c.WithWaiters() != c {
 			t.Fatalf("contended lock: got %#x", c)
 		}
+		nl := layout.MakeNameLock(i)
+		if nl.Owner() != slot || nl.Contended() || nl.Torn() || !nl.Names(inc) || nl.Names(inc+1) || nl.Incarnation() != inc&(1<<22-1) {
+			t.Fatalf("lock of a name: got %#x", nl)
+		}
+		if c := nl.WithWaiters().WithTorn(); !c.Contended() || !c.Torn() || c.Owner() != slot || !c.Names(inc) || c.Free().Owner() != -1 || !c.Free().Torn() || c.Free().Contended() {
+			t.Fatalf("contended, torn lock of a name: got %#x", c)
+		}
 		k := layout.TicketKind(rapid.IntRange(0, 4).Draw(t, "kind"))
 		if w := layout.MakeTicket(k, inc); w.Kind() != k || w.Nonce() != inc || !w.Valid() {
 			t.Fatalf("ticket: got %#x", w)
@@ -125,7 +132,7 @@ func TestRoundTrips(t *testing.T) {
 			t.Fatalf("slab head: got %#x", h)
 		}
 	})
-	if layout.Ident(0).Slot() != -1 || layout.LockWord(0).Owner() != -1 {
+	if layout.Ident(0).Slot() != -1 || layout.LockWord(0).Owner() != -1 || layout.NameLockWord(0).Owner() != -1 {
 		t.Error("zero names somebody")
 	}
 }

@@ -23,10 +23,10 @@ const (
 	exitUsage = 2
 )
 
-const description = `Shared-memory pools of n-dimensional arrays: make, look into, check and clean them.
+const description = `Shared-memory pools of n-dimensional arrays: make, look into, check and clean them, and bring arrays in and out.
 
 ls, show, ps, stat, transfers and top look without attaching: they take no slot, wait for no lock, and the pool lives and
-ends as if nobody looked.
+ends as if nobody looked. names and get attach for as long as they run, and change nothing.
 
 Exit codes: 0 all is well; 1 faults were found, or the command failed; 2 the command line is wrong.
 Results go to stdout, as one JSON document with --json; errors and notes go to stderr.`
@@ -44,6 +44,11 @@ type cli struct {
 	Stat      statCmd      `cmd:"" help:"Show how full a pool is."`
 	Transfers transfersCmd `cmd:"" help:"Show the transfers in flight: who sent what to whom."`
 	Top       topCmd       `cmd:"" help:"Watch one pool, or all of the directory."`
+	Names     namesCmd     `cmd:"" help:"List the names of arrays."`
+	Get       getCmd       `cmd:"" help:"Write a named array to .npy, or a group to .npz."`
+	Put       putCmd       `cmd:"" help:"Publish the arrays of .npy or .npz under a name."`
+	Rm        rmCmd        `cmd:"" help:"Remove names."`
+	Attrs     attrsCmd     `cmd:"" help:"Show or set the attributes of a name."`
 	Verify    verifyCmd    `cmd:"" help:"Check every law of the format."`
 	Create    createCmd    `cmd:"" help:"Create a persistent pool."`
 	Reap      reapCmd      `cmd:"" help:"Clean up after dead processes, and remove pools they left behind."`
@@ -140,7 +145,7 @@ func report(stderr io.Writer, err error) int {
 	}
 	msg := strings.TrimPrefix(strings.Join(strings.Fields(clean(err.Error())), " "), "pool: ")
 	fmt.Fprintf(stderr, "ndpool: %s%s\n", msg, hint(err))
-	if errors.Is(err, pool.ErrName) {
+	if errors.Is(err, pool.ErrName) || errors.Is(err, pool.ErrPath) {
 		return exitUsage
 	}
 	return exitFault
@@ -153,6 +158,10 @@ func hint(err error) string {
 		return " (ndpool ls lists the pools)"
 	case errors.Is(err, pool.ErrName):
 		return "; --dir names another directory"
+	case errors.Is(err, pool.ErrNoName):
+		return " (ndpool names lists them)"
+	case errors.Is(err, pool.ErrNameTaken):
+		return "; --overwrite replaces it, --merge adds to a group"
 	case errors.Is(err, pool.ErrUnclean):
 		return "; ndpool dump keeps a copy, ndpool unlink removes it"
 	}

@@ -17,7 +17,7 @@ type createCmd struct {
 	Arrays     int           `placeholder:"N" help:"Arrays that can be alive at once (default: one per 16 KiB, at least 1024)."`
 	Processes  int           `placeholder:"N" help:"Processes that can be attached at once (default 254, the most)."`
 	Tickets    int           `placeholder:"N" help:"Transfers that can be in flight at once (default 8192)."`
-	Names      int           `placeholder:"N" help:"Entries of the catalog (default 1024)."`
+	Names      int           `placeholder:"N" help:"Entries of the catalog: names and the groups they are in (default 16384)."`
 	Mode       fileMode      `default:"0600" help:"Permission bits of the file, whatever the umask."`
 	Grace      time.Duration `default:"10m" help:"How long a transfer outlives its sender."`
 	LockWait   time.Duration `default:"10s" help:"How long a process waits for the lock of one that is stopped."`
@@ -70,7 +70,7 @@ func (c *createCmd) Run(e *env) error {
 	defer p.Close()
 	o := p.Options()
 	return e.emit(describe(c.Name, p.Path(), p.Segment().String(), o), func(w io.Writer) {
-		fmt.Fprintf(w, "created %s: %s, %d arrays, %d processes, %d transfers\n", clean(p.Path()), human(o.Capacity), o.Arrays, o.Processes, o.Tickets)
+		fmt.Fprintf(w, "created %s: %s, %d arrays, %d names, %d processes, %d transfers\n", clean(p.Path()), human(o.Capacity), o.Arrays, o.Names, o.Processes, o.Tickets)
 	})
 }
 

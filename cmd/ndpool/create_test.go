@@ -9,7 +9,7 @@ import (
 
 func TestCreate(t *testing.T) {
 	dir := testDir(t)
-	require.Equal(t, "created "+dir+"/a: 64 MiB, 4096 arrays, 254 processes, 8192 transfers\n", ok(t, dir, "create", "a", "-c", "64MiB"))
+	require.Equal(t, "created "+dir+"/a: 64 MiB, 4096 arrays, 16384 names, 254 processes, 8192 transfers\n", ok(t, dir, "create", "a", "-c", "64MiB"))
 	v := okJSON(t, dir, "create", "b", "--capacity=1.5MiB", "--arrays=2000", "--processes=3", "--tickets=10", "--names=5", "--mode=0640",
 		"--grace=1m", "--lock-wait=500ms", "--reserve", "--huge-pages", "--persistent")
 	delete(v, "segment")

@@ -19,24 +19,27 @@ import (
 )
 
 // childEnv makes the test binary another process: "main" is the command itself, "hold" holds an array and a transfer of
-// the pool named "test" in the directory of its first argument until it is killed.
+// the pool named "test" in the directory of its first argument until it is killed; "name" an array with the name "mine".
 const childEnv = "NDPOOL_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(childEnv) {
 	case "main":
 		main()
-	case "hold":
-		hold(os.Args[1])
+	case "hold", "name":
+		hold(os.Args[1], os.Getenv(childEnv) == "name")
 	}
 	os.Exit(m.Run())
 }
 
-func hold(dir string) {
+func hold(dir string, named bool) {
 	p, err := pool.OpenOrCreate("test", pool.Options{Dir: dir, Capacity: 4 << 20})
 	if err == nil {
 		var a *pool.Array
-		if a, err = p.Zeros(dtype.Float32, 100, 100); err == nil {
+		if a, err = p.Zeros(dtype.Float32, 100, 100); err != nil {
+		} else if named {
+			_, err = p.Publish("mine", a)
+		} else {
 			_, err = a.Send()
 		}
 	}
@@ -53,7 +56,18 @@ func child(name string, args ...string) *exec.Cmd {
 // startHolder starts a process that holds an array; kill ends it at once.
 func startHolder(t *testing.T, dir string) (kill func()) {
 	t.Helper()
-	cmd := child("hold", dir)
+	return startChild(t, "hold", dir)
+}
+
+// startNamer starts a process that gives an array a name, which goes with it; kill ends it at once.
+func startNamer(t *testing.T, dir string) (kill func()) {
+	t.Helper()
+	return startChild(t, "name", dir)
+}
+
+func startChild(t *testing.T, what, dir string) (kill func()) {
+	t.Helper()
+	cmd := child(what, dir)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -145,7 +159,8 @@ func TestUsage(t *testing.T) {
 	code, out, _ := try(dir, "--help")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "Exit codes: 0 all is well")
-	for _, verb := range []string{"create", "ls", "show", "ps", "top", "stat", "transfers", "verify", "reap", "trim", "dump", "unlink", "version"} {
+	for _, verb := range []string{"create", "ls", "show", "ps", "top", "stat", "transfers", "names", "get", "put", "rm", "attrs", "verify", "reap",
+		"trim", "dump", "unlink", "version"} {
 		code, out, _ := try(dir, verb, "--help")
 		require.Equal(t, exitOK, code, verb)
 		require.Regexp(t, `(?s)Examples?:\n\n +ndpool `, out, verb)

@@ -76,6 +76,7 @@ func writeStat(w io.Writer, v statJSON) {
 	line("free", "%s, largest extent %s (fragmentation %s)", human(s.Free), human(s.Largest), percent(s.Free-s.Largest, s.Free))
 	line("arrays", "%d of %d%s", s.Arrays, s.ArrayLimit, ifAny(s.Retired, ", %d descriptors used up"))
 	line("processes", "%d of %d%s", s.Processes, s.SlotLimit, ifAny(v.Dead, ", of them %d dead (ndpool reap)"))
+	line("names", "%d of %d entries, groups included (ndpool names)", s.Names, s.NameLimit)
 	line("transfers", "%d of %d in flight", s.Transfers, s.TicketLimit)
 	line("so far", "%s", soFar(s))
 }

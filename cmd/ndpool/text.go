@@ -126,6 +126,9 @@ func clean(s string) string {
 	return s
 }
 
+// oneLine is like clean, and leaves no newline either.
+func oneLine(s string) string { return strings.ReplaceAll(clean(s), "\n", `\n`) }
+
 // shapeText writes a shape as numpy does, without spaces.
 func shapeText(shape []int) string {
 	s := make([]string, len(shape))

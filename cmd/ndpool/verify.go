@@ -117,6 +117,11 @@ func writeLaws(w io.Writer) {
 
 // working tells on a terminal that something takes its time, after a second. The caller calls the function at its end.
 func (e *env) working(what string) (end func()) {
+	return e.progress(func() string { return what })
+}
+
+// progress is like working, and asks each time what the work is.
+func (e *env) progress(what func() string) (end func()) {
 	if _, _, ok := terminal(e.err); !ok {
 		return func() {}
 	}
@@ -133,7 +138,7 @@ func (e *env) working(what string) (end func()) {
 				return
 			case <-time.After(time.Second):
 				shown = true
-				fmt.Fprintf(e.err, "\rndpool: %s, %s%s", clean(what), age(time.Since(start).Truncate(time.Second)), clearLine)
+				fmt.Fprintf(e.err, "\rndpool: %s, %s%s", clean(what()), age(time.Since(start).Truncate(time.Second)), clearLine)
 			}
 		}
 	}()

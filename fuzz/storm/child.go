@@ -27,6 +27,7 @@ type child struct {
 	in     io.WriteCloser
 	lines  chan string
 	gone   chan struct{} // closed when it has ended
+	slow   bool          // a Python process, which takes its time to begin
 	mu     sync.Mutex
 	killed bool
 	dead   bool
@@ -62,7 +63,7 @@ func (s *storm) spawn(seed uint64) (*child, io.Reader, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &child{cmd: cmd, lines: make(chan string, 64), gone: make(chan struct{})}
+	c := &child{cmd: cmd, slow: s.isPython(seed), lines: make(chan string, 64), gone: make(chan struct{})}
 	c.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", workerEnv, s.dir, seed))
 	c.cmd.Stderr = os.Stderr
 	c.cmd.SysProcAttr = apart()
@@ -81,12 +82,14 @@ var pythonWorker string
 
 // command returns what runs a worker: this program again, or, for every other one if asked for, the one in Python.
 func (s *storm) command(seed uint64) (*exec.Cmd, error) {
-	if s.python != "" && seed%2 == 0 {
+	if s.isPython(seed) {
 		return exec.Command(s.python, "-c", pythonWorker), nil
 	}
 	self, err := os.Executable()
 	return exec.Command(self), err
 }
+
+func (s *storm) isPython(seed uint64) bool { return s.python != "" && seed%2 == 0 }
 
 // watch passes on what a worker says, until it ends, and starts the next one.
 func (s *storm) watch(k int, c *child, out io.Reader) {
@@ -121,12 +124,13 @@ func wasKilled(err error) bool {
 func (s *storm) pass(rng *rand.Rand, line string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	if kind == lineCount {
-		var arrays, adopted int64
-		if _, err := fmt.Sscan(rest, &arrays, &adopted); err != nil {
+		var arrays, adopted, names int64
+		if _, err := fmt.Sscan(rest, &arrays, &adopted, &names); err != nil {
 			s.fail(fmt.Errorf("line %q: %w", line, err))
 		}
 		s.arrays.Add(arrays)
 		s.adopted.Add(adopted)
+		s.names.Add(names)
 		return
 	}
 	if kind == lineDirected {

@@ -1,8 +1,9 @@
 // Command storm lets many processes work on one pool while it kills, stops and continues them at random.
 //
 // Workers allocate arrays, fill them with a pattern that follows from the handle, hand them to each other through this
-// process, and check every array that they get and every array that they hold. The storm's own process holds arrays all
-// the while, verifies the pool again and again, and starts new workers for those it killed. At the end nothing may be left.
+// process or publish them under names, and check every array that they get and every array that they hold. The storm's
+// own process holds arrays all the while, verifies the pool again and again, and starts new workers for those it killed. At
+// the end nothing may be left but persistent names, and nothing when those are removed.
 //
 // The choices follow from the seed; what they meet depends on the scheduler, so a run cannot be repeated exactly.
 package main

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -25,7 +26,7 @@ const (
 	lineTransfer = "t" // a transfer, to be adopted by anybody
 	lineDirected = "d" // a process and a transfer to it
 	lineHandle   = "h" // a bare handle, which may be stale when it arrives
-	lineCount    = "n" // arrays and transfers adopted since the last such line
+	lineCount    = "n" // arrays, transfers adopted, and operations with names since the last such line
 )
 
 // maxHeld is how many arrays a worker holds at most.
@@ -39,6 +40,7 @@ type worker struct {
 	held    []*pool.Array
 	arrays  int
 	adopted int
+	names   int
 }
 
 // work is the main function of a worker: directory and seed are its arguments. It returns the exit code.
@@ -95,7 +97,7 @@ func (w *worker) read(ended chan<- struct{}) {
 // expected tells whether an error is one that a storm brings with it.
 func expected(err error) bool {
 	for _, e := range []error{pool.ErrFull, pool.ErrTableFull, pool.ErrStale, pool.ErrHeld, pool.ErrSealed, pool.ErrSpent, pool.ErrExpired, pool.ErrRecalled,
-		pool.ErrNotReceiver, pool.ErrDead, pool.ErrPrivate} {
+		pool.ErrNotReceiver, pool.ErrDead, pool.ErrPrivate, pool.ErrNoName, pool.ErrNameTaken, pool.ErrVersion, context.DeadlineExceeded} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -112,8 +114,10 @@ func (w *worker) step() error {
 		return w.release(w.rng.IntN(len(w.held)))
 	case n < 800:
 		return w.give(w.held[w.rng.IntN(len(w.held))])
-	case n < 980:
+	case n < 900:
 		return check(w.held[w.rng.IntN(len(w.held))])
+	case n < 980:
+		return w.name()
 	case n < 985:
 		return w.held[w.rng.IntN(len(w.held))].Seal(n%2 == 0)
 	case n < 990:
@@ -192,8 +196,8 @@ func (w *worker) say(words ...any) error {
 }
 
 func (w *worker) count() error {
-	err := w.say(lineCount, w.arrays, w.adopted)
-	w.arrays, w.adopted = 0, 0
+	err := w.say(lineCount, w.arrays, w.adopted, w.names)
+	w.arrays, w.adopted, w.names = 0, 0, 0
 	return err
 }
 

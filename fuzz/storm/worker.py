@@ -20,8 +20,11 @@ MAX_HELD = 40
 EXPECTED = (
     errors.FullError, errors.TableFullError, errors.StaleError, errors.HeldError, errors.SealedError, errors.SpentError,
     errors.ExpiredError, errors.RecalledError, errors.NotReceiverError, errors.DeadError, errors.PrivateError,
-    errors.ProcessesError,
+    errors.ProcessesError, errors.NoNameError, errors.NameTakenError, errors.VersionError,
 )
+SHARED_NAMES, LOCKED_NAMES = 8, 3  # see names.go, which tells what names there are
+LOCK_WAIT = 0.02
+TREE = ("a", "b", "c")
 
 
 class Fault(Exception):
@@ -36,7 +39,7 @@ class Worker:
         self.pool = ndpool.Pool.open("storm", dir=directory)
         self.held: list[np.ndarray] = []
         self.lines: queue.Queue[str] = queue.Queue(256)
-        self.arrays = self.adopted = 0
+        self.arrays = self.adopted = self.named = 0
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -75,8 +78,10 @@ class Worker:
             self.release(self.rng.randrange(len(self.held)))
         elif n < 800:
             self.give(self.rng.choice(self.held))
-        elif n < 970:
+        elif n < 890:
             check(self.rng.choice(self.held))
+        elif n < 970:
+            self.name()
         elif n < 980:
             self.fork()
         elif n < 985:
@@ -130,8 +135,8 @@ class Worker:
         os.write(1, (line + "\n").encode())
 
     def count(self) -> None:
-        self.say(f"n {self.arrays} {self.adopted}")
-        self.arrays = self.adopted = 0
+        self.say(f"n {self.arrays} {self.adopted} {self.named}")
+        self.arrays = self.adopted = self.named = 0
 
     def take(self, line: str) -> None:
         kind, word = line.split()[:2]
@@ -146,6 +151,92 @@ class Worker:
         a = self.pool.adopt(int(handle, 16).to_bytes(8, "little") + int(ticket, 16).to_bytes(8, "little"))
         self.adopted += 1
         self.hold(a)
+
+    def name(self) -> None:
+        """Does one operation with names, as names.go does."""
+        self.named += 1
+        k = self.rng.randrange(SHARED_NAMES)
+        single = f"w{os.getpid()}/{k}" if self.rng.randrange(4) == 0 else f"s/{k}"
+        tree = f"t/{k}"
+        n = self.rng.randrange(10)
+        if n < 2:
+            a = self.rng.choice(self.held)
+            self.publish({"": (a, {"handle": f"{ndpool.handle(a):016x}"})}, single)
+        elif n < 3:
+            self.publish({name: self.rng.choice(self.held) for name in TREE}, tree)
+        elif n < 5:
+            self.look_up(single)
+        elif n < 6:
+            self.look_up_tree(tree)
+        elif n < 7:
+            found = [x for x in self.pool.entries(tree) if not x.group]
+            if len(found) != len(TREE) or len({x.version for x in found}) != 1:
+                raise Fault(f"tree {tree}: {[(x.path, x.version) for x in found]}")
+        elif n < 8:
+            attrs = self.pool.attrs(single)
+            attrs["n"] = attrs.get("n", 0) + 1
+        elif n < 9:
+            self.remove(single, tree)
+        else:
+            self.locked(f"l/{k % LOCKED_NAMES}")
+
+    def publish(self, tree: dict, path: str) -> None:
+        mode = self.rng.choice(({}, {"merge": True}, {"overwrite": True}))
+        persistent = path[0] != "w" and self.rng.randrange(8) == 0
+        if "" not in tree:
+            self.pool.publish(tree, path, persistent=persistent, **mode)
+            return
+        a, attrs = tree[""]
+        if "merge" in mode:
+            group, _, name = path.partition("/")
+            self.pool.publish({name: (a, attrs)}, group, persistent=persistent, **mode)
+        else:
+            self.pool.put(path, a, attrs=attrs, persistent=persistent, **mode)
+
+    def look_up(self, path: str) -> None:
+        item = self.pool.item(path)
+        if item.attrs.get("handle") != f"{ndpool.handle(item.array):016x}":
+            raise Fault(f"name {path}: version {item.version}: array {ndpool.handle(item.array):016x}, attributes {item.attrs}")
+        self.hold(item.array)
+
+    def look_up_tree(self, path: str) -> None:
+        tree = self.pool.tree(path)
+        if sorted(tree) != list(TREE):
+            raise Fault(f"tree {path}: {sorted(tree)}")
+        for a in tree.values():
+            check(a)
+
+    def remove(self, single: str, tree: str) -> None:
+        if self.rng.randrange(2):
+            self.pool.remove(single)
+        elif (n := self.pool.remove(tree, tree=True)) != len(TREE):
+            raise Fault(f"tree {tree}: removed {n} names")
+
+    def locked(self, path: str) -> None:
+        """Changes two numbers one after the other, or looks at both."""
+        lock, xs = self.pool.lock(path), self.pool[path]
+        write = self.rng.randrange(2) == 0
+        side = lock if write else lock.shared
+        if not side.acquire(LOCK_WAIT):
+            return
+        try:
+            torn = side.torn
+            if not torn and xs[0] != xs[1]:
+                raise Fault(f"lock of {path}: {xs}, and nobody told")
+            if write:
+                xs[0] += np.uint64(1)
+                self.pause()
+                xs[1] = xs[0]
+            else:
+                self.pause()
+                if not torn and xs[0] != xs[1]:
+                    raise Fault(f"lock of {path}: {xs} while it is held to read")
+        finally:
+            side.release()
+
+    def pause(self) -> None:
+        if self.rng.randrange(3) == 0:
+            time.sleep(self.rng.random() * 0.001)
 
     def fork(self) -> None:
         pid = os.fork()

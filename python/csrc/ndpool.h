@@ -84,6 +84,13 @@ typedef enum ndpool_status {
     NDPOOL_ERR_MESSAGE,      /* bytes are no message */
     NDPOOL_ERR_TIMEOUT,      /* waited long enough */
     NDPOOL_ERR_SYSTEM,       /* system call failed: sys_errno */
+    NDPOOL_ERR_PATH,         /* no name of the catalog can be that */
+    NDPOOL_ERR_NO_NAME,      /* catalog has no such name */
+    NDPOOL_ERR_NAME_TAKEN,   /* catalog has that name already */
+    NDPOOL_ERR_GROUP,        /* name is a group and should be an array's, or the other way */
+    NDPOOL_ERR_VERSION,      /* name has changed meanwhile */
+    NDPOOL_ERR_ATTRIBUTES,   /* attributes are too long, or damaged */
+    NDPOOL_ERR_NOT_LOCKED,   /* the lock of a name is not this process's to let go */
     NDPOOL_ERR_END
 } ndpool_status;
 
@@ -118,7 +125,7 @@ typedef struct ndpool_options {
     int64_t arrays;     /* that can be alive at once; default: one per 16 KiB of capacity, at least 1024 */
     int64_t processes;  /* that can be attached at once, at most 254, the default */
     int64_t tickets;    /* transfers that can be in flight at once; default 8192 */
-    int64_t names;      /* entries of the catalog; default 1024 */
+    int64_t names;      /* entries of the catalog: names and the groups they are in; default 16384 */
     uint32_t mode;      /* permission bits of the file; default 0600 */
     bool persistent;    /* keep the pool when the last process leaves */
     bool reserve;       /* commit all memory at creation */
@@ -204,6 +211,12 @@ typedef struct ndpool_transfer {
 #define NDPOOL_HASH 64u     /* ndpool_seal: store the content's xxhash */
 #define NDPOOL_CONTENT 128u /* ndpool_verify: also compare sealed arrays with their hashes */
 #define NDPOOL_FAST 256u    /* ndpool_alloc: from the cache or NDPOOL_ERR_TIMEOUT, without lock, wait or system call */
+#define NDPOOL_OVERWRITE 512u   /* ndpool_publish: replace all that the target names */
+#define NDPOOL_MERGE 1024u      /* ndpool_publish: add; names that are there get the new array */
+#define NDPOOL_PERSISTENT 2048u /* names stay, and keep the pool, until they are removed */
+#define NDPOOL_TREE 4096u       /* ndpool_remove: with all names in the group */
+#define NDPOOL_GROUP 8192u      /* a name is a group */
+#define NDPOOL_IMPLICIT 16384u  /* a group was made for the names in it, and goes with the last of them */
 
 /* What to allocate. */
 typedef struct ndpool_spec {
@@ -288,11 +301,99 @@ NDPOOL_API int ndpool_message_unpack(const void *from, size_t n, ndpool_message 
  * certain; a view that does not fit is refused before the transfer is spent. */
 NDPOOL_API int ndpool_receive(ndpool *p, const ndpool_message *m, uint32_t flags, ndpool_array *out);
 
+/* ---- names
+ *
+ * The catalog of a pool is a tree of names, by which processes find arrays that know nothing of each other. A path is 1 to
+ * 64 components with '/' between them, as "camera/left"; a component is 1 to 255 bytes of UTF-8, and neither "." nor "..".
+ * A name is an array's or a group; only groups have names in them. Groups above a name are made as they are needed, and
+ * go with the last name in them. A name keeps its array and its attributes alive.
+ *
+ * A name goes with the process that published it, or, with NDPOOL_PERSISTENT, stays until it is removed. Every change of
+ * the catalog has a number, which grows; it is the version of all names that the change has given a value. */
+
+/* One name to publish. */
+typedef struct ndpool_item {
+    const char *path;       /* below the prefix; NULL or "": the prefix itself */
+    ndpool_handle array;    /* the caller holds it; 0: a group */
+    const void *attributes; /* text of a JSON object, at most 1 MiB; stored as it is; NULL: none */
+    size_t attributes_bytes;
+} ndpool_item;
+
+/* Gives names to arrays: all or nothing, also if this process is killed inside. The target is the prefix or, if that is NULL
+ * or "", the first component of each item's path. Without NDPOOL_OVERWRITE and NDPOOL_MERGE the target must not exist:
+ * NDPOOL_ERR_NAME_TAKEN. Flags: those and NDPOOL_PERSISTENT. expect: the version that the prefix has now, else
+ * NDPOOL_ERR_VERSION; 0: any. version may be NULL. */
+NDPOOL_API int ndpool_publish(ndpool *p, const char *prefix, const ndpool_item *items, size_t n, uint32_t flags,
+                              uint64_t expect, uint64_t *version);
+/* Gives a name other attributes, or none (NULL), and leaves all else as it is. But an implicit group becomes one that does
+ * not go with its last name: it is this process's, or persistent with NDPOOL_PERSISTENT. */
+NDPOOL_API int ndpool_set_attributes(ndpool *p, const char *path, const void *text, size_t bytes, uint32_t flags,
+                                     uint64_t expect, uint64_t *version);
+/* Removes an array's name or an empty group; with NDPOOL_TREE a group and all in it, at once. expect as above. count, which
+ * may be NULL, is the number of names that were removed, without implicit groups. NULL or "" with NDPOOL_TREE is the
+ * whole catalog. */
+NDPOOL_API int ndpool_remove(ndpool *p, const char *path, uint32_t flags, uint64_t expect, uint64_t *count);
+/* Gives the array of a name, with a reference. NDPOOL_ERR_GROUP: it is a group. flags: NDPOOL_READ_ONLY. version may be
+ * NULL. */
+NDPOOL_API int ndpool_lookup(ndpool *p, const char *path, uint32_t flags, ndpool_array *out, uint64_t *version);
+
+/* A name that was found. Pointers lead into the list that it is in. */
+typedef struct ndpool_name_info {
+    const char *path;       /* from the root */
+    uint64_t version;
+    ndpool_process owner;   /* that it goes with; 0: it is persistent, or implicit */
+    ndpool_handle array;    /* 0: a group */
+    uint64_t dtype;         /* this and what follows: of the array, as in ndpool_array */
+    uint64_t bytes;
+    uint32_t ndim;
+    uint32_t flags;         /* GROUP, PERSISTENT, IMPLICIT; FORTRAN, SEALED */
+    uint32_t record_bytes;
+    const int64_t *shape;
+    const char *attributes; /* with a NUL behind; NULL: none */
+    size_t attributes_bytes;
+} ndpool_name_info;
+
+/* Names of one moment. It has a reference to each array that it names: ndpool_retain gives the caller one of his own. */
+typedef struct ndpool_names {
+    size_t n;
+    const ndpool_name_info *names; /* sorted by path */
+} ndpool_names;
+
+/* Gives a group, or an array's name, and all that is below it. NULL or "": the whole catalog. Released by
+ * ndpool_names_free. Of a snapshot (ndpool_peek) it has no references. */
+NDPOOL_API int ndpool_list(ndpool *p, const char *prefix, ndpool_names **out);
+/* The same for the name alone. */
+NDPOOL_API int ndpool_find(ndpool *p, const char *path, ndpool_names **out);
+NDPOOL_API void ndpool_names_free(ndpool *p, ndpool_names *names); /* NULL is allowed */
+
+/* ---- locks of names
+ *
+ * Each name has a lock, for the data: one writer, or any number of readers. A writer that waits keeps new readers out, so
+ * who has the lock as a reader must not take it again. It is a process's: any thread may let go, and threads exclude
+ * each other as processes do. A forked child has none of its parent's locks. Who ends the attachment with the lock counts
+ * as dead: unlock before ndpool_close. The lock goes with the name: when that is removed all functions give
+ * NDPOOL_ERR_NO_NAME. A replaced array keeps the lock of its name. */
+
+/* Names a lock. A value; it need not be given back. */
+typedef struct ndpool_name_lock {
+    uint32_t entry;
+    uint32_t nonce;
+} ndpool_name_lock;
+
+NDPOOL_API int ndpool_lock_find(ndpool *p, const char *path, ndpool_name_lock *out);
+/* Takes the lock as the writer or, with NDPOOL_READ_ONLY, as a reader. wait: how long; 0: not at all, negative: for ever;
+ * NDPOOL_ERR_TIMEOUT says in pid and slot who has it. *torn: a writer died with the lock, so that the data may be
+ * half-changed; it stays until a writer has let go who was told. Released by ndpool_unlock with the same flags. */
+NDPOOL_API int ndpool_lock(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, bool *torn);
+/* NDPOOL_ERR_NOT_LOCKED if this process does not have it. If the name is gone meanwhile there is nothing to do. */
+NDPOOL_API int ndpool_unlock(ndpool *p, ndpool_name_lock l, uint32_t flags);
+
 /* ---- looking inside */
 
 typedef struct ndpool_stats_ {
     uint64_t capacity, committed, live, held, cached, free, largest_free, tables;
     uint64_t arrays, array_limit, retired, processes, process_limit, transfers, transfer_limit;
+    uint64_t names, name_limit; /* with groups */
     uint64_t takeovers, sweeps, expired, stolen, lost, trimmed;
 } ndpool_stats_t;
 NDPOOL_API int ndpool_stats(ndpool *p, ndpool_stats_t *out);

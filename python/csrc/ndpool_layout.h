@@ -15,7 +15,7 @@
 #include "internal/shm.h"
 
 /* xxhash64 of the format's description; a segment of another one is refused */
-#define NDPOOL_FINGERPRINT UINT64_C(0xf15c65cc2cb4e02b)
+#define NDPOOL_FINGERPRINT UINT64_C(0xbd8eb44e09000d46)
 
 /* first eight bytes of a segment */
 #define NDPOOL_MAGIC "ndpool\032\012"
@@ -33,6 +33,7 @@
 #define NDPOOL_TICKET_SIZE             64
 #define NDPOOL_PAGE_NODE_SIZE          16
 #define NDPOOL_SLAB_SIZE               40
+#define NDPOOL_NAME_SIZE               448
 
 /* Sizes and limits of the format. */
 #define NDPOOL_FORMAT_VERSION          1 /* of the whole format; a different one is refused */
@@ -53,7 +54,10 @@
 #define NDPOOL_MAX_SLAB_BLOCKS         256 /* blocks in one slab */
 #define NDPOOL_MIN_SLAB_PAGES          4 /* so that no two slabs start in the same group of four pages */
 #define NDPOOL_RUN_BINS                16 /* page runs of 1..16 pages are cached like slab blocks */
-#define NDPOOL_NAME_SIZE               1024 /* bytes reserved per catalog entry */
+#define NDPOOL_MAX_COMPONENT           255 /* bytes of one component of a name */
+#define NDPOOL_MAX_NAME_DEPTH          64 /* components of a name */
+#define NDPOOL_NAME_STEP               512 /* entries of the catalog whose memory is committed at a time */
+#define NDPOOL_MAX_ATTRIBUTES          1048576 /* bytes of the attributes' text */
 #define NDPOOL_SUPERBLOCK_SIZE         4096
 
 /* ByteOrder reads as this number on a machine of the segment's byte order. */
@@ -80,10 +84,12 @@
 #define NDPOOL_REGION_DESC_SET         8
 #define NDPOOL_REGION_TICKET_SET       9
 #define NDPOOL_REGION_TICKETS          10
-#define NDPOOL_REGION_NAMES            11
-#define NDPOOL_REGION_DESCS            12
-#define NDPOOL_REGION_DATA             13
-#define NDPOOL_REGION_COUNT            13
+#define NDPOOL_REGION_NAME_SET         11
+#define NDPOOL_REGION_NAME_HEADS       12
+#define NDPOOL_REGION_NAMES            13
+#define NDPOOL_REGION_DESCS            14
+#define NDPOOL_REGION_DATA             15
+#define NDPOOL_REGION_COUNT            15
 
 /* Flags of a segment. */
 #define NDPOOL_FLAG_PERSISTENT         1 /* stays when the last process leaves */
@@ -96,6 +102,10 @@
 #define NDPOOL_DESC_FORTRAN            1 /* first index fastest */
 #define NDPOOL_DESC_HASHED             2 /* Hash is set */
 #define NDPOOL_DESC_FLAGS_KNOWN        3
+
+/* NameImplicit is the owner of a group that was made for the sake of the names in it, and goes with the last of
+ * them. */
+#define NDPOOL_NAME_IMPLICIT           UINT64_C(0xffffffffffffffff)
 
 /* Kinds of a block. A block is alive while PRIVATE, or LIVE with a bit in its holder set. */
 #define NDPOOL_KIND_FREE               0 /* belongs to nobody; has no extent */
@@ -116,6 +126,13 @@
 #define NDPOOL_TICKET_SPENT            2 /* adopted */
 #define NDPOOL_TICKET_RECALLED         3 /* taken back by its sender */
 #define NDPOOL_TICKET_EXPIRED          4 /* not adopted before its deadline, or before its receiver died */
+
+/* Kinds of an entry of the catalog. */
+#define NDPOOL_NAME_FREE               0 /* nobody's */
+#define NDPOOL_NAME_LIVE               1 /* a name */
+#define NDPOOL_NAME_STAGED             2 /* will be a name when the change is decided */
+#define NDPOOL_NAME_REPLACING          3 /* a name; the other value counts when the change is decided */
+#define NDPOOL_NAME_LEAVING            4 /* a name until the change is decided */
 
 /* MaxRunPages is the longest run of pages that an extent can tell. In a data region of MaxCapacity it is one
  * page less than all. */
@@ -186,6 +203,24 @@
 #define NDPOOL_SLAB_FREE_MASK              UINT64_C(0xffff00)
 #define NDPOOL_SLAB_FIRST_SHIFT            32 /* first page of the slab */
 #define NDPOOL_SLAB_FIRST_MASK             UINT64_C(0xffffffff00000000)
+
+/* NameWord (Name.Word) */
+#define NDPOOL_NAME_WORD_KIND_SHIFT        0 /* what the entry is, see the kinds of an entry of the catalog */
+#define NDPOOL_NAME_WORD_KIND_MASK         UINT64_C(0xff)
+#define NDPOOL_NAME_WORD_CURRENT_SHIFT     8 /* which of the two values counts */
+#define NDPOOL_NAME_WORD_CURRENT_MASK      UINT64_C(0x100)
+#define NDPOOL_NAME_WORD_NONCE_SHIFT       32 /* number of this use of the entry */
+#define NDPOOL_NAME_WORD_NONCE_MASK        UINT64_C(0xffffffff00000000)
+
+/* NameLockWord (Name.Lock) */
+#define NDPOOL_NAME_LOCK_OWNER_SHIFT       0 /* slot of the writer + 1; 0: none */
+#define NDPOOL_NAME_LOCK_OWNER_MASK        UINT32_C(0xff)
+#define NDPOOL_NAME_LOCK_WAITERS_SHIFT     8 /* somebody sleeps on the word */
+#define NDPOOL_NAME_LOCK_WAITERS_MASK      UINT32_C(0x100)
+#define NDPOOL_NAME_LOCK_TORN_SHIFT        9 /* a writer died, and none has let go since */
+#define NDPOOL_NAME_LOCK_TORN_MASK         UINT32_C(0x200)
+#define NDPOOL_NAME_LOCK_INCARNATION_SHIFT 10 /* low bits of the writer's incarnation */
+#define NDPOOL_NAME_LOCK_INCARNATION_MASK  UINT32_C(0xfffffc00)
 
 /* Region is one entry of the superblock's directory. */
 typedef struct ndpool_region {
@@ -265,7 +300,11 @@ typedef struct ndpool_control {
     shm_u64 lost; /* arrays reported lost by their process's collector */
     shm_u64 trimmed; /* chunks given back to the system */
     shm_u64 reserved5[1]; /* zero */
-    shm_u64 reserved[472]; /* zero */
+    shm_u32 names; /* entries of the catalog whose memory is committed; grows only, under the lock */
+    shm_u32 commit; /* 1 while a change of the catalog is decided and not yet carried out; guarded by the lock */
+    shm_u64 change; /* number of the last change of the catalog; guarded by the lock */
+    shm_u64 root; /* entry + 1 of the first name in the root of the catalog; guarded by the lock */
+    shm_u64 reserved[469]; /* zero */
 } ndpool_control;
 _Static_assert(sizeof(ndpool_control) == 4096, "size of control");
 _Static_assert(offsetof(ndpool_control, lock) == 0, "offset of control.lock");
@@ -287,7 +326,11 @@ _Static_assert(offsetof(ndpool_control, stolen) == 288, "offset of control.stole
 _Static_assert(offsetof(ndpool_control, lost) == 296, "offset of control.lost");
 _Static_assert(offsetof(ndpool_control, trimmed) == 304, "offset of control.trimmed");
 _Static_assert(offsetof(ndpool_control, reserved5) == 312, "offset of control.reserved5");
-_Static_assert(offsetof(ndpool_control, reserved) == 320, "offset of control.reserved");
+_Static_assert(offsetof(ndpool_control, names) == 320, "offset of control.names");
+_Static_assert(offsetof(ndpool_control, commit) == 324, "offset of control.commit");
+_Static_assert(offsetof(ndpool_control, change) == 328, "offset of control.change");
+_Static_assert(offsetof(ndpool_control, root) == 336, "offset of control.root");
+_Static_assert(offsetof(ndpool_control, reserved) == 344, "offset of control.reserved");
 
 /* Slot is a place in the process table. Shared, truth: the word; the rest tells people who it is. Only the
  * process that holds the slot's byte changes it. */
@@ -334,7 +377,8 @@ typedef struct ndpool_desc {
     shm_u32 flags; /* DescFlag* */
     shm_u64 hash; /* xxhash of the users' bytes */
     ndpool_dim dims[8]; /* shape and strides; the first two lie in the same cache line as the type */
-    shm_u64 reserved[4]; /* zero */
+    shm_u64 names; /* values of the catalog that name this block; guarded by the lock */
+    shm_u64 reserved[3]; /* zero */
 } ndpool_desc;
 _Static_assert(sizeof(ndpool_desc) == 256, "size of desc");
 _Static_assert(offsetof(ndpool_desc, state) == 0, "offset of desc.state");
@@ -349,7 +393,8 @@ _Static_assert(offsetof(ndpool_desc, ndim) == 80, "offset of desc.ndim");
 _Static_assert(offsetof(ndpool_desc, flags) == 84, "offset of desc.flags");
 _Static_assert(offsetof(ndpool_desc, hash) == 88, "offset of desc.hash");
 _Static_assert(offsetof(ndpool_desc, dims) == 96, "offset of desc.dims");
-_Static_assert(offsetof(ndpool_desc, reserved) == 224, "offset of desc.reserved");
+_Static_assert(offsetof(ndpool_desc, names) == 224, "offset of desc.names");
+_Static_assert(offsetof(ndpool_desc, reserved) == 232, "offset of desc.reserved");
 
 /* Ticket is the record of one transfer in flight. Shared, truth. Changed under the lock only; Word is stored
  * last. */
@@ -394,6 +439,53 @@ typedef struct ndpool_slab {
 _Static_assert(sizeof(ndpool_slab) == 40, "size of slab");
 _Static_assert(offsetof(ndpool_slab, head) == 0, "offset of slab.head");
 _Static_assert(offsetof(ndpool_slab, map) == 8, "offset of slab.map");
+
+/* NameValue is what a name stands for. Shared, truth; it changes as the entry does that it is part of. */
+typedef struct ndpool_name_value {
+    shm_u64 version; /* number of the change that stored it */
+    shm_u64 array; /* handle; 0: a group */
+    shm_u64 attributes; /* handle of a block with JSON text; 0: none */
+    shm_u64 owner; /* Ident of the process that it goes with; 0: stays until removed; NameImplicit */
+} ndpool_name_value;
+_Static_assert(sizeof(ndpool_name_value) == 32, "size of name_value");
+_Static_assert(offsetof(ndpool_name_value, version) == 0, "offset of name_value.version");
+_Static_assert(offsetof(ndpool_name_value, array) == 8, "offset of name_value.array");
+_Static_assert(offsetof(ndpool_name_value, attributes) == 16, "offset of name_value.attributes");
+_Static_assert(offsetof(ndpool_name_value, owner) == 24, "offset of name_value.owner");
+
+/* Name is an entry of the catalog: one component of a path, below its parent. Shared, truth but for the links.
+ * Changed under the lock only, but for the words of its lock: Lock, Turn and Readers. Word is stored last. */
+typedef struct ndpool_name {
+    shm_u64 word; /* kind, which value counts, nonce; see MakeName */
+    shm_u32 parent; /* entry + 1 of the group that it is in; 0: the root */
+    shm_u32 bytes; /* of the component */
+    ndpool_name_value values[2]; /* what the name stands for, and what it stood for or will stand for */
+    shm_u32 next; /* entry + 1 of the next one with the same head */
+    shm_u32 child; /* entry + 1 of the first one in this group */
+    shm_u32 after; /* entry + 1 of the next one in the same group */
+    shm_u32 before; /* entry + 1 of the one before in the same group */
+    shm_u32 lock; /* the writer of the data, see MakeNameLock */
+    shm_u32 turn; /* bumped when a reader leaves and a writer waits */
+    shm_u64 touched; /* entry + 1 of the next one in the change under way */
+    shm_u64 readers[4]; /* bit p: slot p has the lock as a reader */
+    shm_u64 text[32]; /* the component, NUL padded */
+    shm_u64 reserved[6]; /* zero */
+} ndpool_name;
+_Static_assert(sizeof(ndpool_name) == 448, "size of name");
+_Static_assert(offsetof(ndpool_name, word) == 0, "offset of name.word");
+_Static_assert(offsetof(ndpool_name, parent) == 8, "offset of name.parent");
+_Static_assert(offsetof(ndpool_name, bytes) == 12, "offset of name.bytes");
+_Static_assert(offsetof(ndpool_name, values) == 16, "offset of name.values");
+_Static_assert(offsetof(ndpool_name, next) == 80, "offset of name.next");
+_Static_assert(offsetof(ndpool_name, child) == 84, "offset of name.child");
+_Static_assert(offsetof(ndpool_name, after) == 88, "offset of name.after");
+_Static_assert(offsetof(ndpool_name, before) == 92, "offset of name.before");
+_Static_assert(offsetof(ndpool_name, lock) == 96, "offset of name.lock");
+_Static_assert(offsetof(ndpool_name, turn) == 100, "offset of name.turn");
+_Static_assert(offsetof(ndpool_name, touched) == 104, "offset of name.touched");
+_Static_assert(offsetof(ndpool_name, readers) == 112, "offset of name.readers");
+_Static_assert(offsetof(ndpool_name, text) == 144, "offset of name.text");
+_Static_assert(offsetof(ndpool_name, reserved) == 400, "offset of name.reserved");
 
 /* Size classes of the slabs, by class; class 0 is none. */
 typedef struct ndpool_class {

@@ -181,7 +181,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ndpool._cli.pool_list", interrupt)
+    monkeypatch.setattr("ndpool._cli_look.pool_list", interrupt)
     assert main(["ls"]) == 130
 
 

@@ -824,7 +824,7 @@ def test_inspection(name: str, pool: Any) -> None:
     stats = pool.stats()
     assert ",".join(stats) == (
         "capacity,committed,live,held,cached,free,largest_free,tables,arrays,array_limit,retired,processes,"
-        "process_limit,transfers,transfer_limit,takeovers,sweeps,expired,stolen,lost,trimmed"
+        "process_limit,transfers,transfer_limit,names,name_limit,takeovers,sweeps,expired,stolen,lost,trimmed"
     )
     assert stats["capacity"] == 32 * MB and stats["arrays"] == 0 and stats["processes"] == 1
     point = np.dtype([("x", "<f4"), ("y", "<i2")])

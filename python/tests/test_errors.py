@@ -55,6 +55,13 @@ def test_statuses_are_unique() -> None:
         (errors.ReadOnlyError, ValueError),
         (errors.DeadError, ProcessLookupError),
         (errors.ForkedError, RuntimeError),
+        (errors.PathError, ValueError),
+        (errors.NoNameError, KeyError),
+        (errors.NameTakenError, FileExistsError),
+        (errors.GroupError, TypeError),
+        (errors.VersionError, RuntimeError),
+        (errors.AttributesError, ValueError),
+        (errors.NotLockedError, RuntimeError),
     ],
 )
 def test_builtin_bases(cls: type[NdpoolError], builtin: type[Exception]) -> None:

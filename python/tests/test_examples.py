@@ -78,24 +78,133 @@ def test_compare() -> None:
     assert found["compared"] == 6 and found["tiles"] == 35
 
 
+def test_trees() -> None:
+    """Workers find a tree by its name, and it is gone at the end."""
+    found = check("trees.py", "--samples", "50")
+    assert found["right"] and found["left_over"] == []
+    names = {row["name"]: row for row in found["arrays"]}
+    assert set(names) == {f"run7/{n}" for n in ("positions", "mask", "camera/left", "camera/right", "events", "count")}
+    assert names["run7/positions"]["attrs"] == {"unit": "mm"} and names["run7/count"]["mean"] == 50
+    assert names["run7/camera/left"]["attrs"] == {"gain": 1.5, "roi": [0, 0, 640, 480]}
+
+
+def test_hdf5_tree() -> None:
+    """Workers have what is in a file."""
+    try:
+        import h5py  # noqa: F401
+    except ImportError:
+        child = start("hdf5_tree.py")
+        _, err = child.communicate(timeout=100)
+        assert child.returncode == 1 and "pip install" in err and "Traceback" not in err
+        return
+    found = check("hdf5_tree.py", "--megabytes", "0.5")
+    names = {row["name"]: row for row in found["arrays"]}
+    assert found["left_over"] == found["skipped"] == [] and "data/scalar" in names
+    assert names["data/compound"]["shape"] == [2] and names["data/image"]["shape"] == [250, 250]
+    assert found["attrs"]["data/image"] == {"unit": "counts", "offset": 0.25} and found["bytes"] > 500_000
+
+
+def test_persist() -> None:
+    """What one process has put there another reads, until a third removes it."""
+    pool = f"ndpytest-{os.getpid()}-persist"
+    place = f"/dev/shm/{pool}"
+    assert failed("persist/read.py", "--pool", pool) and failed("persist/clean.py", "--pool", pool)
+    assert "version 1" in run("persist/transfer.py", "--pool", pool, "--size", "20")
+    rows = json.loads(run("persist/read.py", "--pool", pool, "--json"))
+    assert [row["name"] for row in rows] == ["labels/test", "labels/train", "weights"]
+    assert [row["shape"] for row in rows] == [[2], [20], [20, 20]] and rows[2]["attrs"] == {"model": "example", "layer": 1}
+    assert failed("persist/transfer.py", "--pool", pool, "--keep")
+    assert run("persist/read.py", "--pool", pool).count("version 1") == 3
+    assert "version 2" in run("persist/transfer.py", "--pool", pool, "--size", "20") and os.path.exists(place)
+    assert "removed 3 names" in run("persist/clean.py", "--pool", pool) and not os.path.exists(place)
+    for program in ("transfer", "read", "clean"):
+        assert "usage:" in run(f"persist/{program}.py", "--help")
+
+
+def failed(program: str, *args: str) -> bool:
+    """Tells whether an example has said what is wrong, and ended with code 1."""
+    child = start(program, *args)
+    _, err = child.communicate(timeout=100)
+    return child.returncode == 1 and err.count("\n") == 1
+
+
+def test_lock() -> None:
+    """Clients see whole arrays only, and are told of a server that was killed within an update."""
+    pool = f"ndpytest-{os.getpid()}-lock"
+    assert failed("lock/client.py", "--pool", pool)
+    server = start("lock/server.py", "--pool", pool, "--rate", "50")
+    assert server.stdout is not None and server.stdout.readline() == "update 1\n"
+    lines = run("lock/client.py", "--pool", pool, "--reads", "20", "--rate", "100").splitlines()
+    assert len(lines) == 20 and all(line.endswith("] whole") for line in lines) and len(set(lines)) > 1
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=30)
+    assert server.returncode == 130 and not os.path.exists(f"/dev/shm/{pool}")
+    server = start("lock/server.py", "--pool", pool, "--rate", "50", "--crash-at", "2")
+    server.communicate(timeout=30)
+    assert server.returncode == -signal.SIGKILL
+    seen = run("lock/client.py", "--pool", pool, "--reads", "2")
+    assert seen.count("torn: a writer died") == 2 and seen.startswith("[2 2 2 2 2 1 1 1 1 1]")
+    told = run("lock/server.py", "--pool", pool, "--rate", "50", "--updates", "2")
+    assert "the last writer died at [2 2 2 2 2 1 1 1 1 1]: repairing\nupdate 3\nupdate 4" in told
+    assert told.count("repairing") == 1 and not os.path.exists(f"/dev/shm/{pool}")
+    for program in ("server", "client"):
+        assert "usage:" in run(f"lock/{program}.py", "--help")
+
+
+def test_a_client_ends_with_its_server() -> None:
+    pool = f"ndpytest-{os.getpid()}-lock"
+    server = start("lock/server.py", "--pool", pool, "--rate", "50")
+    assert server.stdout is not None and server.stdout.readline() == "update 1\n"
+    client = start("lock/client.py", "--pool", pool, "--rate", "50")
+    assert client.stdout is not None and client.stdout.readline().endswith("whole\n")
+    server.send_signal(signal.SIGINT)
+    server.communicate(timeout=30)
+    out, err = client.communicate(timeout=30)
+    assert (client.returncode, err) == (0, "") and out.endswith("the server has ended\n")
+    assert not os.path.exists(f"/dev/shm/{pool}")
+
+
+def await_begin(child: subprocess.Popen[str]) -> None:
+    """Waits until an example has shared memory, and is at work."""
+    deadline = time.monotonic() + 30
+    while child.poll() is None and time.monotonic() < deadline:
+        maps = Path(f"/proc/{child.pid}/maps").read_text()
+        if "/dev/shm/" in maps or "/memfd:" in maps:
+            break
+        time.sleep(0.02)
+    time.sleep(1)
+
+
 def test_interrupted() -> None:
     """Ctrl-C ends an example and its workers, and leaves no pool."""
+    pool = f"ndpytest-{os.getpid()}-lock"
     for program, args in {
+        "lock/server.py": ["--pool", pool],
         "pool_map.py": ["--images", "256", "--megapixels", "10"],
         "executor.py": ["--rounds", "1000"],
         "photo/compare.py": ["--rounds", "1000", "--megapixels", "2"],
     }.items():
         child = start(program, *args)
-        time.sleep(1.5)
+        await_begin(child)
         early = child.poll() is not None
         if not early:
             os.killpg(child.pid, signal.SIGINT)
         _, err = child.communicate(timeout=30)  # its workers have these pipes too
         assert early or child.returncode == 130, (program, child.returncode, err)
-        assert left_by(child) == []
+        assert left_by(child) == [] and not os.path.exists(f"/dev/shm/{pool}")
 
 
 if __name__ == "__main__":
-    for test in (test_pool_map, test_executor, test_compare, test_interrupted):
+    for test in (
+        test_pool_map,
+        test_executor,
+        test_compare,
+        test_trees,
+        test_hdf5_tree,
+        test_persist,
+        test_lock,
+        test_a_client_ends_with_its_server,
+        test_interrupted,
+    ):
         test()
         print(f"{test.__name__}: ok")

@@ -21,15 +21,18 @@ from ndpool import errors
 MODULES = (
     "_arrays",
     "_attach",
+    "_attrs",
     "_create",
     "_default",
     "_dtype",
     "_exit",
     "_functions",
     "_info",
+    "_names",
     "_options",
     "_pickle",
     "_pool",
+    "_trees",
     "errors",
 )
 
@@ -109,7 +112,7 @@ def test_functions_have_docstrings_and_annotations(name: str, function: Any) -> 
 def test_core_functions_have_docstrings_and_signatures() -> None:
     """The functions of the C core show their parameters to inspect."""
     core = ndpool._core
-    for of in (core, core.Pool):
+    for of in (core, core.Pool, core.NameLock):
         for name, value in public(of):
             assert value.__doc__, name
             if inspect.isroutine(value):

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,38 @@ def test_go_reaps_a_killed_python_process(pool: ndpool.Pool) -> None:
     os.waitpid(pid, 0)
     assert go("reap", pool.name)["pools"][0]["processes"] == 1
     assert pool.stats().arrays == 0
+
+
+def test_names_that_python_publishes(pool: ndpool.Pool, tmp_path: Path) -> None:
+    """Go tells of them what the package does, and writes what numpy reads."""
+    x = np.arange(6, dtype=">i2").reshape(2, 3)
+    pool.publish({"g": {"x": (x, {"unit": "mm", "roi": [0, 1.5, None]}), "y": np.asfortranarray(x)}}, "run7")
+    pool.put("kept", np.zeros(3, [("a", "<f4"), ("b", "u1")]), persistent=True)
+    theirs = go("names", "--all", pool.name)["names"]
+    ours = pool.entries()
+    assert [n["path"] for n in theirs] == [n.path for n in ours]
+    for n, info in zip(theirs, ours, strict=True):
+        assert n["attributes"] == info.attrs
+        assert n["handle"] == (f"{info.handle:016x}" if info.handle else None)
+        for key in ("version", "group", "persistent", "implicit", "fortran", "sealed", "bytes"):
+            assert n[key] == getattr(info, key), key
+    assert go("attrs", pool.name, "run7/g/x", "gain=2")["attributes"] == pool.attrs("run7/g/x").copy()
+    go("get", pool.name, "run7", "-o", str(tmp_path / "run7.npz"))
+    with np.load(tmp_path / "run7.npz") as z:
+        assert sorted(z.files) == ["g/x", "g/y"]
+        np.testing.assert_array_equal(z["g/y"], x)
+    assert go("rm", pool.name, "-r", "run7")["removed"] == [{"path": "run7", "names": 2}]
+    assert pool.names() == ["kept"]
+    pool.remove("kept")
+
+
+def test_names_that_go_publishes(pool: ndpool.Pool, tmp_path: Path) -> None:
+    """Every dtype, as numpy saves it, comes out of the pool as it is."""
+    for n, dtype in enumerate(DTYPES):
+        a = np.frombuffer(bytes(range(1, 1 + 6 * np.dtype(dtype).itemsize)), dtype).reshape(2, 3, order="CF"[n % 2])
+        np.save(tmp_path / "a.npy", a)
+        go("put", pool.name, f"a/{n}", str(tmp_path / "a.npy"))
+        b = pool[f"a/{n}"]
+        assert (b.dtype, b.shape, b.strides) == (a.dtype, a.shape, a.strides)
+        assert b.tobytes("A") == a.tobytes("A")
+    assert pool.remove("a", tree=True) == len(DTYPES)

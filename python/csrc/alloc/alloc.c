@@ -23,6 +23,7 @@ void alloc_lay(allocator *al, const geometry *g, const alloc_indexes *x)
 {
     set_init(&al->descs, x->desc_set, (uint64_t)g->limits.arrays);
     set_init(&al->tickets, x->ticket_set, (uint64_t)g->limits.tickets);
+    set_init(&al->names, x->name_set, (uint64_t)g->limits.names);
     lay_pages(&al->pages, g, x->page_bits, x->page_tree);
     al->slabs = x->slabs;
     al->slab_count = limits_slabs(&g->limits);
@@ -43,7 +44,8 @@ void alloc_init(allocator *al, arena *a)
                                .slabs = a->slabs,
                                .slab_sets = a->slab_sets,
                                .desc_set = a->desc_set,
-                               .ticket_set = a->ticket_set});
+                               .ticket_set = a->ticket_set,
+                               .name_set = a->name_set});
 }
 
 /* Takes a free extent of at least size bytes, which is in use from now on. */
@@ -95,8 +97,8 @@ void alloc_free_pages(const allocator *al, int *free, int *largest)
 
 static void summarize_all(allocator *al) { pages_summarize(&al->pages, 0, (int)(al->pages.words / CHUNK_WORDS) - 1); }
 
-/* Writes the indexes of a new segment, whose memory is zero: all pages and tickets are free, no descriptor has memory.
- * */
+/* Writes the indexes of a new segment, whose memory is zero: all pages and tickets are free, no descriptor and no
+ * entry of the catalog has memory. */
 void alloc_format(allocator *al)
 {
     pages_reset(&al->pages);
@@ -104,8 +106,8 @@ void alloc_format(allocator *al)
     set_add_range(&al->tickets, 0, al->tickets.n);
 }
 
-/* Forgets everything: no page is in use, no slab exists, no descriptor and no ticket is free. alloc_mark, the sets and
- * alloc_finish follow. */
+/* Forgets everything: no page is in use, no slab exists, no descriptor, ticket or entry of the catalog is free.
+ * alloc_mark, the sets and alloc_finish follow. */
 void alloc_reset(allocator *al)
 {
     pages_reset(&al->pages);
@@ -117,6 +119,7 @@ void alloc_reset(allocator *al)
         set_clear(&al->avail[c]);
     set_clear(&al->descs);
     set_clear(&al->tickets);
+    set_clear(&al->names);
 }
 
 /* Says that a valid extent is in use. Between alloc_reset and alloc_finish only. */

@@ -58,6 +58,7 @@ int64_t pages_best(const page_map *p, int n); /* best.c */
 typedef struct allocator {
     set descs;   /* free descriptors, of those whose table memory is committed */
     set tickets; /* free tickets */
+    set names;   /* free entries of the catalog, of those that have memory */
     page_map pages;
     ndpool_slab *slabs;
     int slab_count;
@@ -74,6 +75,7 @@ typedef struct alloc_indexes {
     shm_u64 *slab_sets;
     shm_u64 *desc_set;
     shm_u64 *ticket_set;
+    shm_u64 *name_set;
 } alloc_indexes;
 
 void alloc_init(allocator *al, arena *a);
@@ -94,7 +96,7 @@ void alloc_mark_block(allocator *al, extent e);
 int alloc_shadow(allocator *al, const geometry *g); /* released by alloc_shadow_free */
 void alloc_shadow_free(allocator *al);
 /* Tells every word in which al is not as want is: index by name ("pages", "page-tree", "slabs", "slab-sets",
- * "descriptor-set", "ticket-set", "set-summary"). */
+ * "descriptor-set", "ticket-set", "name-set", "set-summary"). */
 typedef void alloc_tell(void *arg, const char *index, const char *place, uint64_t got, uint64_t want);
 void alloc_diff(const allocator *al, const allocator *want, alloc_tell *tell, void *arg);
 

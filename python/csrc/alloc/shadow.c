@@ -17,7 +17,8 @@ static void *carve(char **at, const geometry *g, int kind)
 int alloc_shadow(allocator *al, const geometry *g)
 {
     static const int kinds[] = {NDPOOL_REGION_PAGES,     NDPOOL_REGION_PAGE_TREE, NDPOOL_REGION_SLABS,
-                                NDPOOL_REGION_SLAB_SETS, NDPOOL_REGION_DESC_SET,  NDPOOL_REGION_TICKET_SET};
+                                NDPOOL_REGION_SLAB_SETS, NDPOOL_REGION_DESC_SET,  NDPOOL_REGION_TICKET_SET,
+                                NDPOOL_REGION_NAME_SET};
     size_t size = 0;
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
         size += g->regions[kinds[k]].size;
@@ -31,6 +32,7 @@ int alloc_shadow(allocator *al, const geometry *g)
     x.slab_sets = carve(&at, g, NDPOOL_REGION_SLAB_SETS);
     x.desc_set = carve(&at, g, NDPOOL_REGION_DESC_SET);
     x.ticket_set = carve(&at, g, NDPOOL_REGION_TICKET_SET);
+    x.name_set = carve(&at, g, NDPOOL_REGION_NAME_SET);
     alloc_lay(al, g, &x);
     al->shadow = memory;
     al->shadow_size = size;
@@ -130,4 +132,5 @@ void alloc_diff(const allocator *al, const allocator *want, alloc_tell *tell, vo
     }
     diff_set(&al->descs, &want->descs, &(differ){tell, arg, "descriptor-set"}, "free descriptors");
     diff_set(&al->tickets, &want->tickets, &(differ){tell, arg, "ticket-set"}, "free tickets");
+    diff_set(&al->names, &want->names, &(differ){tell, arg, "name-set"}, "free entries");
 }

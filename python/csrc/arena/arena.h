@@ -68,6 +68,9 @@ typedef struct arena {
     shm_u64 *desc_set;
     shm_u64 *ticket_set;
     ndpool_ticket *tickets;
+    shm_u64 *name_set;
+    shm_u32 *name_heads;
+    ndpool_name *names; /* memory is committed for the first ctl.names only */
     ndpool_desc *descs; /* memory is committed for the first ctl.descs only */
     uint8_t *data;      /* the data region */
 
@@ -189,6 +192,8 @@ int arena_commit_pages(arena *a, int first, int n);
 int arena_punch_chunk(arena *a, int c);
 /* Puts memory behind the table from descriptor from to at least n, and says how many there are then. */
 int arena_commit_descs(arena *a, uint32_t from, uint32_t n, uint32_t *to);
+/* The same for the entries of the catalog. */
+int arena_commit_names(arena *a, uint32_t from, uint32_t n, uint32_t *to);
 
 /* ---- slots.c */
 /* Takes on d the first slot that is free, or that is not, and whose byte can be had, and stores the phase. */

@@ -38,6 +38,9 @@ void arena_lay(arena *a)
     a->slab_sets = (shm_u64 *)at[NDPOOL_REGION_SLAB_SETS];
     a->desc_set = (shm_u64 *)at[NDPOOL_REGION_DESC_SET];
     a->ticket_set = (shm_u64 *)at[NDPOOL_REGION_TICKET_SET];
+    a->name_set = (shm_u64 *)at[NDPOOL_REGION_NAME_SET];
+    a->name_heads = (shm_u32 *)at[NDPOOL_REGION_NAME_HEADS];
+    a->names = (ndpool_name *)at[NDPOOL_REGION_NAMES];
     a->tickets = (ndpool_ticket *)at[NDPOOL_REGION_TICKETS];
     a->descs = (ndpool_desc *)at[NDPOOL_REGION_DESCS];
     a->data = at[NDPOOL_REGION_DATA];

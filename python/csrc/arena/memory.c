@@ -42,6 +42,19 @@ int arena_commit_descs(arena *a, uint32_t from, uint32_t n, uint32_t *to)
     return status;
 }
 
+/* The caller then raises ctl->names under the lock. Precondition: it does not hold the segment lock now. */
+int arena_commit_names(arena *a, uint32_t from, uint32_t n, uint32_t *to)
+{
+    const ndpool_region *r = &a->geo.regions[NDPOOL_REGION_NAMES];
+    uint32_t end = (n + NDPOOL_NAME_STEP - 1) / NDPOOL_NAME_STEP * NDPOOL_NAME_STEP, all = (uint32_t)a->geo.limits.names;
+    if (end > all)
+        end = all;
+    int status = file_commit(a, r->offset + from * NDPOOL_NAME_SIZE, (uint64_t)(end - from) * NDPOOL_NAME_SIZE);
+    if (status == NDPOOL_OK)
+        *to = end;
+    return status;
+}
+
 void arena_chunk(const arena *a, int c, uint64_t *off, uint64_t *size)
 {
     uint64_t start = (uint64_t)c * NDPOOL_CHUNK_SIZE, left = a->geo.limits.capacity - start;

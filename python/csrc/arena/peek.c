@@ -99,6 +99,13 @@ static int copy_truth(arena *a)
         if (status != NDPOOL_OK)
             return status;
     }
+    uint64_t names = a->geo.regions[NDPOOL_REGION_NAMES].offset;
+    uint32_t n = shm_load32(&a->ctl->names);
+    if (n > (uint64_t)a->geo.limits.names)
+        n = (uint32_t)a->geo.limits.names;
+    int status = copy_in(a, a->mem + names, (uint64_t)n * NDPOOL_NAME_SIZE, names);
+    if (status != NDPOOL_OK)
+        return status;
     shm_store32(&a->ctl->lock, 0);
     return copy_all_descs(a);
 }

@@ -118,6 +118,13 @@ static const char *const names[NDPOOL_ERR_END] = {
     [NDPOOL_ERR_MESSAGE] = "message",
     [NDPOOL_ERR_TIMEOUT] = "timeout",
     [NDPOOL_ERR_SYSTEM] = "system",
+    [NDPOOL_ERR_PATH] = "path",
+    [NDPOOL_ERR_NO_NAME] = "no-name",
+    [NDPOOL_ERR_NAME_TAKEN] = "name-taken",
+    [NDPOOL_ERR_GROUP] = "group",
+    [NDPOOL_ERR_VERSION] = "version",
+    [NDPOOL_ERR_ATTRIBUTES] = "attributes",
+    [NDPOOL_ERR_NOT_LOCKED] = "not-locked",
 };
 
 const char *ndpool_status_name(int status)

@@ -15,6 +15,11 @@ enum {
     STATUS_NO_TICKET,      /* no free ticket */
     STATUS_NO_SPACE,       /* no free extent is large enough */
     STATUS_TORN,           /* the indexes contradict themselves */
+    STATUS_NO_ENTRY,       /* no free entry of the catalog that has memory */
+    STATUS_IS_GROUP,       /* a name is a group and should be an array's */
+    STATUS_IS_ARRAY,       /* the other way */
+    STATUS_NOT_EMPTY,      /* a group has names in it */
+    STATUS_MORE,           /* a buffer that was made before the lock is too small */
 };
 
 /* Sets this thread's error: status, message, all numbers zero. Returns the status. */

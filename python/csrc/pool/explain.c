@@ -91,6 +91,37 @@ static void count_senders(const ndpool *p, holds *h)
     }
 }
 
+/* Counts who owns how many names, and returns how many stay and are nobody's. */
+static uint64_t count_owners(const ndpool *p, holds *h)
+{
+    uint64_t stay = 0;
+    for (uint32_t e = 0, n = catalog_committed(p->arena); e < n; e++) {
+        name_value v;
+        bool named = catalog_named(&p->names, e, &v);
+        int64_t slot = ident_slot(v.owner);
+        stay += named && v.owner == 0;
+        if (named && v.owner != NDPOOL_NAME_IMPLICIT && slot >= 0 && slot < p->arena->n_slots)
+            h->held[slot]++;
+    }
+    return stay;
+}
+
+static int names_error(ndpool *p)
+{
+    holds h = {.pool = p};
+    uint32_t limit = (uint32_t)p->arena->geo.limits.names;
+    uint64_t stay = count_owners(p, &h);
+    if (stay <= h.held[most(p, &h)])
+        return table_error(p, "names", limit, &h);
+    int status = fail(NDPOOL_ERR_TABLE_FULL,
+                      "names table is full: all %u in use; %" PRIu64
+                      " are persistent and nobody's; the limit was chosen at creation",
+                      limit, stay);
+    error_now()->limit = limit;
+    error_now()->held = stay;
+    return status;
+}
+
 int pool_explain(ndpool *p, int status, uint64_t size)
 {
     holds h = {.pool = p};
@@ -103,6 +134,8 @@ int pool_explain(ndpool *p, int status, uint64_t size)
     case STATUS_NO_TICKET:
         count_senders(p, &h);
         return table_error(p, "tickets", p->arena->n_tickets, &h);
+    case STATUS_NO_ENTRY:
+        return names_error(p);
     case STATUS_TORN:
         return fail(NDPOOL_ERR_CORRUPT,
                     "allocate %" PRIu64 " bytes: segment is corrupt: its indexes contradict themselves after a rebuild",

@@ -80,6 +80,7 @@ static void prepare_pool(ndpool *p)
         (void)arena_fork_hide(p->arena, true); /* if not, the child is refused all the same */
     spin_lock(&p->arena->front);
     spin_lock(&p->pending_mutex);
+    spin_lock(&p->name_locks.mutex);
     pool_lock_stripes(p);
     if (p->forking == FORK_JOINS)
         hand_on(p);
@@ -97,6 +98,7 @@ static void parent_pool(ndpool *p)
 {
     if (p->forking != FORK_SKIPS) {
         pool_unlock_stripes(p);
+        spin_unlock(&p->name_locks.mutex);
         spin_unlock(&p->pending_mutex);
         spin_unlock(&p->arena->front);
     }
@@ -136,6 +138,7 @@ static void unlock_all(ndpool *p)
     for (int s = 0; s < STRIPES; s++)
         p->refs.stripes[s].mutex = (spin){0};
     p->pending_mutex = (spin){0};
+    pool_forget_locks(p);
     p->arena->front = (spin){0};
     p->arena->ro_once = (spin){0};
     gate_reset(&p->verbs);

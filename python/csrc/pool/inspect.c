@@ -84,7 +84,7 @@ void pool_stats(ndpool *p, int free_pages, int largest, ndpool_stats_t *out)
     const limits *l = &a->geo.limits;
     ndpool_stats_t s = {.capacity = l->capacity, .tables = a->geo.file_size - l->capacity,
                         .array_limit = (uint64_t)l->arrays, .process_limit = (uint64_t)l->processes,
-                        .transfer_limit = (uint64_t)l->tickets, .takeovers = shm_load64(&c->takeovers),
+                        .transfer_limit = (uint64_t)l->tickets, .name_limit = (uint64_t)l->names, .takeovers = shm_load64(&c->takeovers),
                         .sweeps = shm_load64(&c->sweeps), .expired = shm_load64(&c->expired),
                         .stolen = shm_load64(&c->stolen), .lost = shm_load64(&c->lost),
                         .trimmed = shm_load64(&c->trimmed)};
@@ -98,6 +98,10 @@ void pool_stats(ndpool *p, int free_pages, int largest, ndpool_stats_t *out)
     }
     for (uint32_t n = 0; n < a->n_tickets; n++)
         s.transfers += refs_ticket_open(&p->refs, n);
+    for (uint32_t e = 0, n = catalog_committed(a); e < n; e++) {
+        name_value v;
+        s.names += catalog_named(&p->names, e, &v);
+    }
     *out = s;
 }
 

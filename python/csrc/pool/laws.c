@@ -78,10 +78,11 @@ void verify_control(checker *c)
         verify_say(f->want, "a multiple of %u, at most %u", step, all);
         verify_say(f->got, "%u", n);
     }
+    verify_catalog(c);
     check_control_gaps(c);
 }
 
-static void check_zero(checker *c, const char *place, const shm_u64 *words, size_t n)
+void verify_zero(checker *c, const char *place, const shm_u64 *words, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
         uint64_t w = shm_load64(&words[k]);
@@ -108,7 +109,7 @@ void verify_slots(checker *c)
             verify_say(f->want, "a phase and an incarnation");
             verify_say(f->got, "0x%llx", (ull)w);
         }
-        check_zero(c, place, s->reserved, sizeof s->reserved / sizeof *s->reserved);
+        verify_zero(c, place, s->reserved, sizeof s->reserved / sizeof *s->reserved);
     }
 }
 
@@ -127,7 +128,7 @@ void verify_committed(checker *c)
     }
 }
 
-static bool is_sweeping(const checker *c, int64_t slot)
+bool verify_sweeping(const checker *c, int64_t slot)
 {
     return slot >= 0 && slot < c->a->n_slots &&
            slot_phase(shm_load64(&c->a->slots[slot].word)) == NDPOOL_SLOT_SWEEPING;
@@ -147,7 +148,7 @@ static void check_end(checker *c, const char *place, ident sender, ident receive
     ident who = receiver != 0 ? receiver : sender;
     long long slot = ident_slot(who);
     uint32_t incarnation = ident_incarnation(who);
-    bool used = verify_used(c, who), sweeping = is_sweeping(c, slot);
+    bool used = verify_used(c, who), sweeping = verify_sweeping(c, slot);
     if (receiver != 0 && ((!used && !sweeping) || deadline != 0)) {
         fault *f = verify_fault(c, "receiver", place);
         verify_say(f->want, "an attached process and no deadline");
@@ -186,7 +187,7 @@ void verify_ticket(checker *c, uint32_t n)
         verify_say(f->want, "a kind and a nonce");
         verify_say(f->got, "0x%llx", (ull)w);
     }
-    check_zero(c, place, k->reserved, sizeof k->reserved / sizeof *k->reserved);
+    verify_zero(c, place, k->reserved, sizeof k->reserved / sizeof *k->reserved);
     if (ticket_kind(w) != NDPOOL_TICKET_OPEN) {
         set_add(&c->want.tickets, n);
         return;
@@ -245,7 +246,7 @@ static bool claim(checker *c, uint32_t i, extent e, const char *place)
     return claim_slab_block(c, e, s, place);
 }
 
-/* Checks the pseudo-holders and the count of tickets. */
+/* Checks the pseudo-holder IN TRANSIT and the count of tickets. */
 static void check_tickets(checker *c, uint32_t i, const char *place)
 {
     const ndpool_desc *d = pool_desc(c->pool, i);
@@ -261,11 +262,6 @@ static void check_tickets(checker *c, uint32_t i, const char *place)
         verify_say(f->want, "%u", want);
         verify_say(f->got, "%u", n);
     }
-    if (shm_load64(&d->holders[NDPOOL_NAMED / 64]) >> (NDPOOL_NAMED % 64)) {
-        fault *f = verify_fault(c, "named", place);
-        verify_say(f->want, "no name");
-        verify_say(f->got, "NAMED");
-    }
 }
 
 /* Enters a block into the indexes as they should be, and checks what only the lock's holder changes: extents, ticket
@@ -277,6 +273,7 @@ void verify_count(checker *c, uint32_t i)
     extent e;
     verify_say(place, "descriptor %u", i);
     check_tickets(c, i, place);
+    verify_name_count(c, i, place);
     if (kind == NDPOOL_KIND_FREE) {
         set_add(&c->want.descs, i);
         return;
@@ -293,7 +290,7 @@ void verify_count(checker *c, uint32_t i)
     verify_say(f->got, "0x%llx", (ull)e);
 }
 
-static bool in_use(const checker *c, uint32_t slot)
+bool verify_in_use(const checker *c, uint32_t slot)
 {
     ident id;
     return slot < c->a->n_slots && arena_ident(c->a, slot, &id);
@@ -322,9 +319,9 @@ static void check_holder_word(checker *c, const char *place, const ndpool_desc *
     for (; v != 0; v &= v - 1) {
         int bit = __builtin_ctzll(v);
         uint32_t slot = (uint32_t)(w * 64 + bit);
-        if (slot == NDPOOL_IN_TRANSIT || slot == NDPOOL_NAMED || in_use(c, slot))
+        if (slot == NDPOOL_IN_TRANSIT || slot == NDPOOL_NAMED || verify_in_use(c, slot))
             continue;
-        if (slot < c->a->n_slots && ((shm_load64(&d->holders[w]) >> bit & 1) == 0 || in_use(c, slot)))
+        if (slot < c->a->n_slots && ((shm_load64(&d->holders[w]) >> bit & 1) == 0 || verify_in_use(c, slot)))
             continue;
         fault *f = verify_fault(c, "holder", place);
         verify_say(f->want, "slots in use");
@@ -416,8 +413,8 @@ void verify_block(checker *c, uint32_t i, state s)
         verify_say(f->got, "0x%llx", (ull)s);
         return;
     }
-    check_zero(c, place, d->reserved, sizeof d->reserved / sizeof *d->reserved);
-    if (kind_owned(kind) && !in_use(c, (uint32_t)state_owner(s))) {
+    verify_zero(c, place, d->reserved, sizeof d->reserved / sizeof *d->reserved);
+    if (kind_owned(kind) && !verify_in_use(c, (uint32_t)state_owner(s))) {
         fault *f = verify_fault(c, "owner", place);
         verify_say(f->want, "a slot in use");
         verify_say(f->got, "%d", state_owner(s));

@@ -155,19 +155,22 @@ int pool_open(const char *name, const ndpool_options *o, bool replace, ndpool **
 }
 
 /* Tells whether a segment that nobody is attached to was left behind by killed processes: it is not persistent, and
- * either somebody did not leave by himself or no transfer waits for anybody. Precondition: the pool's byte is held
- * exclusively. */
+ * nothing in it is wanted. Precondition: the pool's byte is held exclusively. */
 bool pool_orphaned(arena *a)
 {
     if (arena_has(a, NDPOOL_FLAG_PERSISTENT) || arena_has(a, NDPOOL_FLAG_ANONYMOUS))
         return false;
+    bool killed = false;
     for (uint32_t slot = 0; slot < a->n_slots; slot++) {
         ident id;
-        if (arena_ident(a, slot, &id))
-            return true;
+        killed |= arena_ident(a, slot, &id);
     }
-    return !pool_transfers_wait(a);
+    return !pool_wanted(a, killed);
 }
+
+/* Tells whether a segment that nobody is attached to is kept for what is in it: a name that stays, or, if nobody was killed,
+ * a transfer in flight. */
+bool pool_wanted(arena *a, bool killed) { return catalog_stays(a) || (!killed && pool_transfers_wait(a)); }
 
 /* Tells whether any transfer is in flight that has not expired. */
 bool pool_transfers_wait(arena *a)

@@ -35,6 +35,8 @@ int ndpool_peek(const char *name, const ndpool_options *o, ndpool **out)
     if (status != NDPOOL_OK)
         return status;
     fetch_headers(p);
+    catalog_roll(&p->names); /* of the copy: entries that were copied half are left out */
+    catalog_rebuild(&p->names);
     *out = p;
     return NDPOOL_OK;
 }

@@ -46,6 +46,7 @@ static int pool_init(ndpool *p, arena *a)
     p->self = a->self;
     p->pins = 2; /* the user's and the attachment's */
     alloc_init(&p->alloc, a);
+    catalog_init(&p->names, a, &pool_keeper, p);
     p->links = lazy_new(a->n_descs, sizeof *p->links);
     if (!p->links)
         return fail_errno(NDPOOL_ERR_SYSTEM, "attach: a table of %u entries", a->n_descs);

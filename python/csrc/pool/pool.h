@@ -6,6 +6,7 @@
 #define NDPOOL_POOL_H
 
 #include "alloc/alloc.h"
+#include "catalog/catalog.h"
 #include "internal/gate.h"
 #include "internal/lazy.h"
 #include "refcount/refcount.h"
@@ -29,6 +30,16 @@ typedef struct list_entry {
     bool listed;    /* in some list; the entry of a stolen block stays until it is popped */
 } list_entry;
 
+/* What this process has to do with the locks of names. Local. The spin is held for no longer than some exchanges and, if
+ * somebody else has the lock, the question whether he lives; it also keeps threads apart at the words of the segment. */
+typedef struct name_locks {
+    spin mutex;
+    struct name_hold *table;   /* by entry; made when it is first wanted; a fork wipes it */
+    uint32_t trying;           /* entries in state NAME_TRYING */
+    _Atomic uint32_t sleepers; /* threads that wait for another one */
+    _Atomic uint32_t turn;     /* bumped when somebody lets go */
+} name_locks;
+
 /* One attachment. Local. */
 struct ndpool {
     /* A page of its own that a fork wipes: not 0 in the process that attached, and in children that joined by fork.c. A
@@ -45,6 +56,7 @@ struct ndpool {
     arena *arena; /* NULL once unmapped */
     list_entry *links;  /* by descriptor */
     refs refs;
+    catalog names; /* guarded by the segment lock */
 
     cache caches[STRIPES]; /* each guarded by the stripe of its number */
     _Atomic uint32_t avail[NDPOOL_NUM_BINS]; /* by bin: stripes whose cache has a block */
@@ -52,6 +64,8 @@ struct ndpool {
 
     spin pending_mutex;
     uint32_t pending; /* BUSY blocks that wait for the lock: a list through links, number plus one */
+
+    name_locks name_locks;
 
     gate verbs;             /* inside every verb but the fast ones; shut by close and fork */
     _Atomic bool closed;    /* set with the gate shut and all stripes held */
@@ -186,6 +200,48 @@ bool pool_ticket_block(const ndpool *p, uint32_t n, uint32_t *i);
 bool pool_expired_at(const ndpool *p, uint32_t n, uint64_t now);
 /* Tells whether all elements of a view lie within n bytes. */
 int view_fits(const ndpool_view *v, uint64_t n);
+
+/* The block of a handle, if it is alive in that generation and not private. */
+bool pool_live_block(const ndpool *p, uint64_t handle, uint32_t *i);
+
+/* ---- names.c: the catalog looked up */
+extern const catalog_keeper pool_keeper;
+/* Has look called under the lock, and once more after a rebuild if it finds the catalog torn. look allocates nothing. */
+int pool_with_names(ndpool *p, int (*look)(ndpool *p, void *arg), void *arg);
+/* The entry of a path and the number of its use. Precondition: the caller is inside a verb. */
+int pool_find_name(ndpool *p, const char *verb, const char *path, uint32_t *entry, uint32_t *nonce);
+int pool_check_path(const char *verb, const char *path); /* NDPOOL_ERR_PATH */
+/* Says which name a status of the catalog is about; one that was told already stays. Returns the final status. */
+int pool_name_error(ndpool *p, const char *verb, const char *path, int status);
+/* The blocks of a value that this process has a reference to each. Local. */
+typedef struct held_value {
+    bool has_array, has_attributes;
+    uint32_t array, attributes;
+} held_value;
+int pool_hold_value(ndpool *p, const name_value *v, bool attributes, held_value *h); /* precondition: the lock is held */
+void pool_drop_value(ndpool *p, const held_value *h);
+
+/* ---- change.c: the catalog changed */
+/* What to stage is called under the lock, allocates nothing, and may be called again from the start. */
+typedef int stage_names(ndpool *p, change *ch, void *arg);
+/* Makes one change, all or nothing. need is how many entries it may take at most. */
+int pool_change(ndpool *p, uint32_t need, stage_names *stage, void *arg, uint64_t *version);
+int pool_disown_locked(ndpool *p, uint32_t slot);
+bool pool_wanted(arena *a, bool killed);
+int pool_version_error(const char *verb, const char *path, uint64_t expect, uint64_t found);
+
+/* ---- lock.c */
+/* Takes back the words of all attempts, which will find the pool closed. Precondition: the gate is shut for good. */
+void pool_retreat_locks(ndpool *p);
+void pool_free_locks(ndpool *p);
+void pool_forget_locks(ndpool *p); /* in a forked child, which has none of them */
+
+/* ---- attributes.c */
+/* Stores the text in a block of its own, LIVE, to which this process has a reference. */
+int pool_store_attributes(ndpool *p, const void *text, size_t bytes, uint32_t *i);
+/* Copies the text of block i, with a NUL behind, which the caller frees. Precondition: the caller holds the block, or looks
+ * again at its generation afterwards. */
+int pool_copy_attributes(ndpool *p, uint32_t i, char **text, size_t *bytes);
 
 /* ---- process.c */
 void pool_rebuild_locked(ndpool *p);

@@ -74,7 +74,7 @@ static void sweep_tickets_locked(ndpool *p, uint32_t slot)
     }
 }
 
-/* Ends what a dead slot has to do with anything: first its transfers, then its blocks. Idempotent: if this process dies
+/* Ends what a dead slot has to do with anything: first its transfers, then its names, then its blocks. Idempotent: if this process dies
  * too, the next sweeper starts again. Precondition: the slot's byte is held by this process. */
 int pool_sweep_slot(ndpool *p, uint32_t slot)
 {
@@ -82,7 +82,12 @@ int pool_sweep_slot(ndpool *p, uint32_t slot)
     if (status != NDPOOL_OK)
         return status;
     sweep_tickets_locked(p, slot);
+    for (uint32_t e = 0, n = catalog_committed(p->arena); e < n; e++)
+        catalog_sweep_lock(p->arena, e, slot);
+    status = pool_disown_locked(p, slot);
     pool_unlock(p);
+    if (status != NDPOOL_OK)
+        return fail(NDPOOL_ERR_CORRUPT, "sweep slot %u: the catalog is torn", slot);
     for (uint32_t lo = 0; lo < pool_descs(p); lo += SWEEP_BATCH) {
         status = pool_lock(p);
         if (status != NDPOOL_OK)
@@ -157,6 +162,7 @@ static void mark_blocks_locked(ndpool *p)
     for (uint32_t i = 0; i < pool_descs(p); i++) {
         extent e;
         refs_forget_tickets(&p->refs, i);
+        refs_forget_names(&p->refs, i);
         bool ok = pool_extent(p, i, &e);
         int kind = state_kind(pool_state(p, i));
         if (kind == NDPOOL_KIND_FREE)
@@ -184,16 +190,20 @@ static void count_tickets_locked(ndpool *p)
 /* Makes all indexes anew from the truth, beside other processes that go on with steps that need no lock. It is what
  * the taker of a dead owner's lock does first; if it dies too, the next one starts again.
  *
- * Of the pseudo-holder bits it first sets what is missing, and only then clears what nothing justifies, so that a bit
- * that a ticket backs is never clear for an instant. */
+ * First a change of the catalog is ended that somebody died in. Of the pseudo-holder bits it first sets what is missing, and
+ * only then clears what nothing justifies, so that a bit that a ticket or a name backs is never clear for an instant. */
 void pool_rebuild_locked(ndpool *p)
 {
+    catalog_roll(&p->names);
     alloc_reset(&p->alloc);
     mark_blocks_locked(p);
     count_tickets_locked(p);
+    catalog_rebuild(&p->names);
     alloc_finish(&p->alloc);
-    for (uint32_t i = 0; i < pool_descs(p); i++)
+    for (uint32_t i = 0; i < pool_descs(p); i++) {
         refs_back_transit(&p->refs, i);
+        refs_back_named(&p->refs, i);
+    }
     for (uint32_t i = 0; i < pool_descs(p); i++) {
         if (refs_surplus(&p->refs, i))
             pool_end_locked(p, i);
@@ -212,8 +222,9 @@ void pool_unlock_stripes(ndpool *p)
         spin_unlock(&p->refs.stripes[s].mutex);
 }
 
-/* It waits until no thread is inside a verb; then no new work begins. The last process to leave a pool that is not
- * persistent removes it, unless a transfer is still on its way. A forked process that is not attached has nothing to
+/* It waits until no thread is inside a verb; then no new work begins. The names that this process published go
+ * with the attachment, but for persistent ones. The last process to leave a pool that is not persistent removes it, unless a
+ * transfer is still on its way or a persistent name is left. A forked process that is not attached has nothing to
  * end. */
 void ndpool_close(ndpool *p)
 {
@@ -245,7 +256,7 @@ static void last_one_out(void *arg)
 {
     ndpool *p = arg;
     arena *a = p->arena;
-    if (!p->keep && !arena_has(a, NDPOOL_FLAG_PERSISTENT) && !pool_transfers_wait(a))
+    if (!p->keep && !arena_has(a, NDPOOL_FLAG_PERSISTENT) && !pool_wanted(a, false))
         p->removed = arena_unlink(a) == NDPOOL_OK;
 }
 
@@ -254,6 +265,7 @@ static void last_one_out(void *arg)
 static bool leave(ndpool *p)
 {
     arena *a = p->arena;
+    pool_retreat_locks(p);
     arena_depart(a);
     if (pool_sweep_slot(p, arena_slot(a)) != NDPOOL_OK)
         return false;
@@ -295,6 +307,7 @@ void pool_unmap(ndpool *p)
 {
     if (p->refs.local)
         refs_free(&p->refs);
+    pool_free_locks(p);
     arena_close(p->arena);
     lazy_free(p->links, p->n_descs, sizeof *p->links);
     p->arena = NULL;

@@ -306,7 +306,11 @@ bool ndpool_alive(ndpool *p, ndpool_process id)
 /* The block that ticket n carries, if it is alive in that generation. */
 bool pool_ticket_block(const ndpool *p, uint32_t n, uint32_t *i)
 {
-    uint64_t h = shm_load64(&p->refs.tickets[n].handle);
+    return pool_live_block(p, shm_load64(&p->refs.tickets[n].handle), i);
+}
+
+bool pool_live_block(const ndpool *p, uint64_t h, uint32_t *i)
+{
     return pool_index(p, h, i) && *i < pool_descs(p) && pool_gen(p, *i) == (uint32_t)(h >> 32) &&
            state_kind(pool_state(p, *i)) == NDPOOL_KIND_LIVE;
 }

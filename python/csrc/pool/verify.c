@@ -40,6 +40,9 @@ static void checker_free(checker *c)
 {
     const arena *a = c->a;
     lazy_free(c->tickets, a->n_descs, sizeof *c->tickets);
+    lazy_free(c->named, a->n_descs, sizeof *c->named);
+    lazy_free(c->nodes, (size_t)a->geo.limits.names + 1, sizeof *c->nodes);
+    lazy_free(c->called, verify_called_size(a), sizeof *c->called);
     lazy_free(c->pages, (size_t)a->pages, sizeof *c->pages);
     lazy_free(c->slabs, (size_t)a->slab_count, sizeof *c->slabs);
     alloc_shadow_free(&c->want);
@@ -52,9 +55,12 @@ static int checker_init(checker *c, ndpool *p, uint32_t flags)
     *c = (checker){.pool = p, .a = a, .content = flags & NDPOOL_CONTENT, .report = {.indexes = true}};
     c->faults = lazy_new(MAX_FAULTS + 1, sizeof *c->faults);
     c->tickets = lazy_new(a->n_descs, sizeof *c->tickets);
+    c->named = lazy_new(a->n_descs, sizeof *c->named);
+    c->nodes = lazy_new((size_t)a->geo.limits.names + 1, sizeof *c->nodes);
+    c->called = lazy_new(verify_called_size(a), sizeof *c->called);
     c->pages = lazy_new((size_t)a->pages, sizeof *c->pages);
     c->slabs = lazy_new((size_t)a->slab_count, sizeof *c->slabs);
-    if (!c->faults || !c->tickets || !c->pages || !c->slabs)
+    if (!c->faults || !c->tickets || !c->named || !c->nodes || !c->called || !c->pages || !c->slabs)
         return fail_errno(NDPOOL_ERR_SYSTEM, "verify: tables of %u descriptors, %d pages", a->n_descs, a->pages);
     return alloc_shadow(&c->want, &a->geo);
 }
@@ -144,6 +150,7 @@ static void check(checker *c)
     alloc_reset(&c->want);
     for (uint32_t n = 0; n < c->a->n_tickets; n++)
         verify_ticket(c, n);
+    verify_names(c);
     for (uint32_t i = 0, n = pool_descs(c->pool); i < n; i++)
         check_block(c, i);
     check_indexes(c);

@@ -29,6 +29,9 @@ typedef struct checker {
     arena *a;
     allocator want;    /* indexes as they should be */
     uint32_t *tickets; /* by descriptor: open tickets */
+    uint64_t *named;   /* by descriptor: values of the catalog that name it */
+    uint8_t *nodes;    /* by node of the catalog, entry + 1 or 0 for the root: what was seen of it */
+    uint32_t *called;  /* a hash table of names by parent and component: nodes; 0: none */
     uint32_t *pages;   /* by page: descriptor plus one of the run, or of the slab's first block seen */
     slab_seen *slabs;  /* by group of pages */
     fault *faults;     /* MAX_FAULTS, and one more where those go that are only counted */
@@ -45,8 +48,13 @@ fault *verify_fault(checker *c, const char *law, const char *place);
 /* Prints, cut short if need be. */
 void verify_say(char to[FAULT_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Tells whether a slot is in use by this incarnation. */
+/* Tells whether a slot is in use by this incarnation; by anybody; by somebody who leaves or sweeps it. */
 bool verify_used(const checker *c, ident id);
+bool verify_in_use(const checker *c, uint32_t slot);
+bool verify_sweeping(const checker *c, int64_t slot);
+
+/* Tells each reserved word that is not zero. */
+void verify_zero(checker *c, const char *place, const shm_u64 *words, size_t n);
 
 /* ---- laws.c: the laws, in this order */
 void verify_control(checker *c);
@@ -55,5 +63,12 @@ void verify_committed(checker *c);
 void verify_ticket(checker *c, uint32_t n);
 void verify_count(checker *c, uint32_t i);
 void verify_block(checker *c, uint32_t i, state s);
+
+
+/* ---- laws_names.c: those of the catalog */
+size_t verify_called_size(const arena *a); /* entries of the hash table, a power of two */
+void verify_catalog(checker *c);
+void verify_names(checker *c);
+void verify_name_count(checker *c, uint32_t i, const char *place);
 
 #endif

@@ -1,6 +1,5 @@
 /* Pool.empty: the way of every new array. */
 #include <limits.h>
-#include <time.h>
 
 #include "py.h"
 
@@ -174,13 +173,6 @@ static int wish_begin(core_state *st, wish *w, PyObject *by[PARAMETERS])
 }
 
 /* ---- allocation */
-
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
 
 /* Tells whether there may be room later. */
 static bool may_wait(int status)

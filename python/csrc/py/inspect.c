@@ -30,8 +30,8 @@ static const number stats_numbers[] = {
     NUMBER(capacity),  NUMBER(committed),    NUMBER(live),          NUMBER(held),      NUMBER(cached),
     NUMBER(free),      NUMBER(largest_free), NUMBER(tables),        NUMBER(arrays),    NUMBER(array_limit),
     NUMBER(retired),   NUMBER(processes),    NUMBER(process_limit), NUMBER(transfers), NUMBER(transfer_limit),
-    NUMBER(takeovers), NUMBER(sweeps),       NUMBER(expired),       NUMBER(stolen),    NUMBER(lost),
-    NUMBER(trimmed),
+    NUMBER(names),     NUMBER(name_limit),   NUMBER(takeovers),     NUMBER(sweeps),    NUMBER(expired),
+    NUMBER(stolen),    NUMBER(lost),         NUMBER(trimmed),
 };
 
 PyObject *pool_stats_dict(PyObject *self, PyObject *unused)
@@ -69,7 +69,7 @@ static PyObject *holders_list(const uint64_t holders[4])
 
 /* Returns the element type of an array that others may free meanwhile: of a structured one whose text cannot be read,
  * plain bytes of that size. */
-static element *info_element(core_state *st, ndpool *p, const ndpool_array_info *i)
+element *info_element(core_state *st, ndpool *p, const ndpool_array_info *i)
 {
     if (i->record_bytes == 0)
         return element_decode(st, i->dtype, NULL, 0);

@@ -216,6 +216,8 @@ static PyMethodDef functions[] = {
      "handle(array, /)\n--\n\nThe handle of the array's block, which others can retain from now on."},
     {"is_sealed", is_sealed, METH_O, "is_sealed(array, /)\n--\n\nWhether the array is immutable for everybody."},
     {"is_private", is_private, METH_O, "is_private(array, /)\n--\n\nWhether the array was never shared."},
+    {"is_whole", is_whole, METH_O,
+     "is_whole(array, /)\n--\n\nWhether an object is an array that has all of a block, as it is stored."},
     {"check_hash", check_hash, METH_O, "check_hash(array, /)\n--\n\nCompares a sealed array with its hash."},
     {"send", FUNCTION(send_array), METH_FASTCALL,
      "send(array, to=0, /)\n--\n\n16 bytes for a whole array, a message of 40 or more for a view; to be adopted once."},
@@ -299,9 +301,11 @@ static int core_exec(PyObject *module)
     st->pool_type = make_type(module, &pool_spec);
     st->block_type = make_type(module, &block_spec);
     st->element_type = make_type(module, &element_spec);
-    if (!st->pool_type || !st->block_type || !st->element_type)
+    st->lock_type = make_type(module, &lock_spec);
+    if (!st->pool_type || !st->block_type || !st->element_type || !st->lock_type)
         return -1;
-    if (PyModule_AddType(module, st->pool_type) < 0 || PyModule_AddType(module, st->block_type) < 0)
+    if (PyModule_AddType(module, st->pool_type) < 0 || PyModule_AddType(module, st->block_type) < 0 ||
+        PyModule_AddType(module, st->lock_type) < 0)
         return -1;
     st->rebuild = PyObject_GetAttrString(module, "rebuild");
     return st->rebuild ? PyModule_AddStringConstant(module, "VERSION", ndpool_version()) : -1;
@@ -313,6 +317,7 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->pool_type);
     Py_VISIT(st->block_type);
     Py_VISIT(st->element_type);
+    Py_VISIT(st->lock_type);
     Py_VISIT(st->error_hook);
     Py_VISIT(st->attach_hook);
     Py_VISIT(st->encode_hook);
@@ -340,6 +345,7 @@ static int core_clear(PyObject *module)
     Py_CLEAR(st->pool_type);
     Py_CLEAR(st->block_type);
     Py_CLEAR(st->element_type);
+    Py_CLEAR(st->lock_type);
     return 0;
 }
 

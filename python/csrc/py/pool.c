@@ -181,7 +181,7 @@ static opener opener_of(const char *how)
 typedef struct parts {
     ndpool *p;
     live *node; /* NULL for a snapshot, which is no attachment */
-    PyObject *path, *segment;
+    PyObject *path, *segment, *lockers;
 } parts;
 
 static void parts_end(parts *a)
@@ -196,6 +196,7 @@ static void parts_end(parts *a)
     }
     Py_XDECREF(a->path);
     Py_XDECREF(a->segment);
+    Py_XDECREF(a->lockers);
 }
 
 /* Released by parts_end, also if it fails. */
@@ -221,7 +222,8 @@ static int parts_begin(parts *a, core_state *st, const request *r)
     ndpool_segment(p, id);
     a->path = PyUnicode_DecodeFSDefault(ndpool_path(p));
     a->segment = PyBytes_FromStringAndSize((char *)id, sizeof id);
-    if (a->path && a->segment && open != ndpool_peek && !(a->node = live_add(p, st)))
+    a->lockers = PyDict_New();
+    if (a->path && a->segment && a->lockers && open != ndpool_peek && !(a->node = live_add(p, st)))
         PyErr_NoMemory();
     return PyErr_Occurred() ? -1 : 0;
 }
@@ -242,6 +244,7 @@ static pool_object *pool_make(PyTypeObject *type, core_state *st, const request 
     po->node = a.node;
     po->path = a.path;
     po->segment = a.segment;
+    po->lockers = a.lockers;
     return po;
 }
 
@@ -269,7 +272,8 @@ static void pool_dealloc(PyObject *self)
     if (po->weaklist)
         PyObject_ClearWeakRefs(self);
     unregister(po);
-    parts_end(&(parts){.p = po->p, .node = po->node, .path = po->path, .segment = po->segment});
+    parts_end(&(parts){
+        .p = po->p, .node = po->node, .path = po->path, .segment = po->segment, .lockers = po->lockers});
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
@@ -483,6 +487,25 @@ static PyMethodDef pool_methods[] = {
     {"refuse", pool_refuse, METH_O,
      "refuse($self, sender, /)\n--\n\nEnds the transfers that a process has directed at this one, and says how many."},
     {"alive", pool_alive, METH_O, "alive($self, process, /)\n--\n\nWhether a process is attached and lives."},
+    {"lookup", FUNCTION(pool_lookup), METH_FASTCALL,
+     "lookup($self, name, readonly=False, /)\n--\n\nThe array of a name."},
+    {"lookup_item", pool_lookup_item, METH_VARARGS,
+     "lookup_item($self, name, readonly=False, /)\n--\n\nArray, attributes and version of a name."},
+    {"lookup_tree", pool_lookup_tree, METH_VARARGS,
+     "lookup_tree($self, prefix, readonly=False, /)\n--\n\nPath, array, attributes and version of all names in a group."},
+    {"name_attributes", pool_name_attributes, METH_O,
+     "name_attributes($self, name, /)\n--\n\nAttributes and version of a name."},
+    {"has", pool_has, METH_O, "has($self, name, /)\n--\n\nWhether there is a name, an array's or a group's."},
+    {"paths", pool_paths, METH_O, "paths($self, prefix, /)\n--\n\nPaths of the arrays in a group."},
+    {"names", pool_names_list, METH_O, "names($self, prefix, /)\n--\n\nAll names in a group, and the group."},
+    {"publish", pool_publish, METH_VARARGS,
+     "publish($self, prefix, items, mode, persistent, done, /)\n--\n\n"
+     "Publishes paths, whole arrays and attributes at once, and appends the version to done."},
+    {"set_attributes", pool_set_attributes, METH_VARARGS,
+     "set_attributes($self, name, attributes, version=0, /)\n--\n\nGives a name other attributes; the new version."},
+    {"remove", pool_remove, METH_VARARGS,
+     "remove($self, name, tree=False, version=0, /)\n--\n\nRemoves names, and says how many."},
+    {"lock", pool_lock_name, METH_O, "lock($self, name, /)\n--\n\nThe lock of a name."},
     {"stats", pool_stats_dict, METH_NOARGS, "stats($self, /)\n--\n\nA summary in numbers."},
     {"arrays", pool_arrays, METH_NOARGS, "arrays($self, /)\n--\n\nAll arrays that are alive."},
     {"processes", pool_processes, METH_NOARGS, "processes($self, /)\n--\n\nThe process table."},

@@ -3,7 +3,7 @@
  * here.
  *
  * Two kinds of objects hold something of the core. A Pool holds an attachment; a Block holds its Pool and one reference
- * to a block, and is the .base of the arrays that lie in it. numpy is used through Python alone, so one build serves
+ * to a block, and is the .base of the arrays that lie in it. A NameLock holds its Pool, and says where a lock is. numpy is used through Python alone, so one build serves
  * all its versions; but for free-threaded Pythons the limited API of 3.11 is enough.
  *
  * All state is the module's (core_state) or an object's, and guarded by the GIL, or by the dicts' own locks where there
@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <structmember.h>
+#include <time.h>
 
 #include "ndpool.h"
 
@@ -42,7 +43,7 @@ enum { S_BASE, S_OBJ, S_DTYPE, S_SHAPE, S_METADATA, S_ARRAY_STRUCT, S_ORDER, S_Z
 
 /* The module's state. Every PyObject is a strong reference, NULL once the module was cleared. */
 typedef struct core_state {
-    PyTypeObject *pool_type, *block_type, *element_type;
+    PyTypeObject *pool_type, *block_type, *element_type, *lock_type;
     PyTypeObject *ndarray, *dtype;
     newfunc ndarray_new; /* numpy.ndarray.__new__ */
     PyObject *np_empty;
@@ -75,6 +76,8 @@ typedef struct pool_object {
     core_state *st; /* lives as long as the type, which the object holds */
     live *node;     /* NULL for a snapshot */
     PyObject *path, *segment;
+    PyObject *lockers;              /* dict: name -> set of threads that have its lock; see lock.c */
+    ndpool_process lockers_process; /* whose threads they are */
     PyObject *weaklist;
 } pool_object;
 
@@ -104,6 +107,14 @@ typedef struct place {
 /* For our own objects, of whatever type; NULL is nothing. */
 static inline void ref(void *o) { Py_XINCREF((PyObject *)o); }
 static inline void unref(void *o) { Py_XDECREF((PyObject *)o); }
+
+/* For waits that end in time, in nanoseconds. */
+static inline int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
 
 /* ---- module.c */
 extern struct PyModuleDef core_module;
@@ -164,6 +175,26 @@ PyObject *pool_transfers(PyObject *self, PyObject *unused);
 PyObject *pool_condition(PyObject *self, PyObject *unused);
 PyObject *pool_verify(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *reaped_dict(const ndpool_reaped *r);
+
+element *info_element(core_state *st, ndpool *p, const ndpool_array_info *i);
+
+/* ---- names.c: methods of Pool, and a function of the module */
+const char *path_text(core_state *st, PyObject *given); /* lives as long as given; NULL with an exception */
+PyObject *pool_lookup(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *pool_lookup_item(PyObject *self, PyObject *args);
+PyObject *pool_lookup_tree(PyObject *self, PyObject *args);
+PyObject *pool_name_attributes(PyObject *self, PyObject *name);
+PyObject *pool_has(PyObject *self, PyObject *name);
+PyObject *pool_paths(PyObject *self, PyObject *prefix);
+PyObject *pool_names_list(PyObject *self, PyObject *prefix);
+PyObject *pool_publish(PyObject *self, PyObject *args);
+PyObject *pool_set_attributes(PyObject *self, PyObject *args);
+PyObject *pool_remove(PyObject *self, PyObject *args);
+PyObject *is_whole(PyObject *module, PyObject *x);
+
+/* ---- lock.c: a type, and a method of Pool */
+extern PyType_Spec lock_spec;
+PyObject *pool_lock_name(PyObject *self, PyObject *name);
 
 /* ---- pickle.c: functions of the module, and how Pool receives */
 PyObject *send_array(PyObject *module, PyObject *const *args, Py_ssize_t n);

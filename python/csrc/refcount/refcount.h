@@ -17,6 +17,10 @@ enum { STRIPES = 16, STRIPE_RUN = 64 };
 enum { TRANSIT_WORD = NDPOOL_IN_TRANSIT / 64 };
 #define TRANSIT_BIT (UINT64_C(1) << (NDPOOL_IN_TRANSIT % 64))
 
+/* The pseudo-holder NAMED. */
+enum { NAMED_WORD = NDPOOL_NAMED / 64 };
+#define NAMED_BIT (UINT64_C(1) << (NDPOOL_NAMED % 64))
+
 /* Counts this process's references to one block. Local, guarded by the stripe. */
 typedef struct record {
     uint32_t count; /* arrays and views of this process */
@@ -149,6 +153,7 @@ void refs_fork_block(refs *r, uint32_t i, int child_slot);
 /* retain.c */
 int refs_retain_locked(refs *r, uint32_t i, uint32_t asked, bool *freed); /* NDPOOL_ERR_STALE, NDPOOL_ERR_PRIVATE */
 void refs_hold_locked(refs *r, uint32_t i);
+void refs_hold(refs *r, uint32_t i); /* refs_hold_locked, and takes the stripe */
 int refs_seal_locked(refs *r, uint32_t i); /* NDPOOL_ERR_SEALED, NDPOOL_ERR_HELD */
 static inline bool refs_sealed(const refs *r, uint32_t i) { return state_sealed(desc_state(&r->descs[i])); }
 int refs_stale(const refs *r, uint32_t i, uint32_t asked); /* reports it */
@@ -165,6 +170,14 @@ static inline bool refs_ticket_open(const refs *r, uint32_t n)
 {
     return ticket_kind(shm_load64(&r->tickets[n].word)) == NDPOOL_TICKET_OPEN;
 }
+
+/* names.c: all of it wants the segment lock */
+void refs_name(refs *r, uint32_t i);
+bool refs_unname(refs *r, uint32_t i); /* true as refs_drop_locked */
+void refs_hold_named(refs *r, uint32_t i);
+void refs_count_name(refs *r, uint32_t i);
+void refs_forget_names(refs *r, uint32_t i);
+void refs_back_named(refs *r, uint32_t i);
 
 /* sweep.c */
 bool refs_sweep_block(refs *r, uint32_t i, int slot);

@@ -71,6 +71,14 @@ void refs_hold_locked(refs *r, uint32_t i)
         refs_bump(r, i);
 }
 
+void refs_hold(refs *r, uint32_t i)
+{
+    stripe *s = refs_lock(r, i);
+    refs_hold_locked(r, i);
+    s->live++;
+    spin_unlock(&s->mutex);
+}
+
 static bool sole_holder(const refs *r, uint32_t i)
 {
     const ndpool_desc *d = &r->descs[i];

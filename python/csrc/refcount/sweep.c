@@ -59,5 +59,7 @@ bool refs_surplus(refs *r, uint32_t i)
     ndpool_desc *d = &r->descs[i];
     if (shm_get32(&d->tickets) == 0 && shm_load64(&d->holders[TRANSIT_WORD]) & TRANSIT_BIT)
         refs_clear_bit(r, i, TRANSIT_WORD, TRANSIT_BIT);
+    if (shm_get64(&d->names) == 0 && shm_load64(&d->holders[NAMED_WORD]) & NAMED_BIT)
+        refs_clear_bit(r, i, NAMED_WORD, NAMED_BIT);
     return refs_try_free(r, i);
 }

@@ -101,10 +101,7 @@ int refs_adopt(refs *r, uint32_t n, uint32_t i, uint32_t asked, bool *freed)
     ndpool_desc *d = &r->descs[i];
     if (state_kind(desc_state(d)) != NDPOOL_KIND_LIVE || gen_number(desc_gen(d)) != asked)
         return refs_stale(r, i, asked);
-    stripe *s = refs_lock(r, i);
-    refs_hold_locked(r, i);
-    s->live++;
-    spin_unlock(&s->mutex);
+    refs_hold(r, i);
     *freed = close_ticket(r, n, i, NDPOOL_TICKET_SPENT);
     return NDPOOL_OK;
 }

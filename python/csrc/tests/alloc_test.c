@@ -249,25 +249,28 @@ static void torn_round(allocator *al, uint64_t *x, int pages, int chunks)
 static void torn(int pages, int rounds, uint64_t x)
 {
     static const int kinds[] = {NDPOOL_REGION_PAGES,     NDPOOL_REGION_PAGE_TREE, NDPOOL_REGION_SLABS,
-                                NDPOOL_REGION_SLAB_SETS, NDPOOL_REGION_DESC_SET,  NDPOOL_REGION_TICKET_SET};
+                                NDPOOL_REGION_SLAB_SETS, NDPOOL_REGION_DESC_SET,  NDPOOL_REGION_TICKET_SET,
+                                NDPOOL_REGION_NAME_SET};
+    enum { KINDS = sizeof kinds / sizeof *kinds };
     geometry g = geometry_of((uint64_t)pages * NDPOOL_PAGE_SIZE);
-    void *memory[6];
-    for (int i = 0; i < 6; i++) {
+    void *memory[KINDS];
+    for (int i = 0; i < KINDS; i++) {
         memory[i] = calloc(1, g.regions[kinds[i]].size);
         CHECK(memory[i] != NULL);
     }
     allocator al;
-    alloc_lay(&al, &g, &(alloc_indexes){memory[0], memory[1], memory[2], memory[3], memory[4], memory[5]});
+    alloc_lay(&al, &g, &(alloc_indexes){memory[0], memory[1], memory[2], memory[3], memory[4], memory[5],
+                                        memory[6]});
     for (int r = 0; r < rounds; r++) {
         alloc_reset(&al);
         alloc_finish(&al);
         for (int warm = 0; warm < 30; warm++)
             alloc_take(&al, any_size(&x), &(extent){0});
-        for (int i = 0; i < 6; i++)
+        for (int i = 0; i < KINDS; i++)
             scribble(&x, memory[i], g.regions[kinds[i]].size);
         torn_round(&al, &x, pages, limits_chunks(&g.limits));
     }
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < KINDS; i++)
         free(memory[i]);
 }
 

@@ -163,6 +163,32 @@ static void check_slab(const record *r)
     CHECK_EQ(slab_first(h), number_of(r, "First"));
 }
 
+static void check_entry(const record *r)
+{
+    name_word w = make_name((int)number_of(r, "Kind"), (int)number_of(r, "Current"), (uint32_t)number_of(r, "Nonce"));
+    CHECK_EQ(w, number_of(r, "Entry"));
+    CHECK_EQ(name_to(w, NDPOOL_NAME_LEAVING), number_of(r, "Left"));
+    CHECK_EQ(name_flip(w), number_of(r, "Flipped"));
+    CHECK_EQ(name_valid(w), number_of(r, "Valid"));
+    CHECK_EQ(name_kind(w), number_of(r, "Kind"));
+    CHECK_EQ(name_current(w), number_of(r, "Current"));
+    CHECK_EQ(name_nonce(w), number_of(r, "Nonce"));
+    CHECK(!name_valid(w | 0x200));
+}
+
+static void check_name_lock(const record *r)
+{
+    uint32_t inc = (uint32_t)number_of(r, "Incarnation"), slot = (uint32_t)number_of(r, "Holder");
+    name_lock_word w = make_name_lock(make_ident((int)slot, inc)), torn = (name_lock_word)number_of(r, "Torn");
+    CHECK_EQ(w, number_of(r, "Writer"));
+    CHECK_EQ(name_lock_with_waiters(w), number_of(r, "Waited"));
+    CHECK_EQ(name_lock_with_torn(name_lock_with_waiters(w)), torn);
+    CHECK_EQ(name_lock_free(torn), number_of(r, "Freed"));
+    CHECK(name_lock_owner(torn) == (int)slot && name_lock_names(torn, inc) && !name_lock_names(torn, inc + 1));
+    CHECK(name_lock_torn(torn) && name_lock_contended(torn) && !name_lock_torn(w) && !name_lock_contended(w));
+    CHECK(name_lock_owner(name_lock_free(torn)) == -1 && name_lock_free(w) == 0);
+}
+
 static void on_word(const char *list, const record *r, void *arg)
 {
     (void)arg;
@@ -176,6 +202,10 @@ static void on_word(const char *list, const record *r, void *arg)
         check_slab(r);
     else if (strcmp(list, "First") == 0)
         check_first(r);
+    else if (strcmp(list, "Name") == 0)
+        check_entry(r);
+    else if (strcmp(list, "NameLock") == 0)
+        check_name_lock(r);
     else if (list[0])
         check_pair(list, (uint32_t)number_of(r, "A"), (uint32_t)number_of(r, "B"), number_of(r, "Word"));
 }
@@ -230,7 +260,7 @@ static void on_geometry(const char *list, const record *r, void *arg)
 static void vectors(const char *root)
 {
     regions seen = {.n = 0};
-    CHECK(each_record(root, "words.json", on_word, NULL) > 200);
+    CHECK(each_record(root, "words.json", on_word, NULL) > 300);
     CHECK_EQ(each_record(root, "geometry.json", on_geometry, &seen), 7 * (NDPOOL_REGION_COUNT + 1));
 }
 

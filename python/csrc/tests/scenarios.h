@@ -33,7 +33,7 @@ typedef struct scenario {
 /* A pool whose tables are small, so that a recovery has few stores. */
 static inline ndpool_options small_pool(const char *dir)
 {
-    return (ndpool_options){.capacity = 256 << 10, .arrays = 48, .tickets = 8, .names = 1, .processes = 6, .grace = 1,
+    return (ndpool_options){.capacity = 256 << 10, .arrays = 48, .tickets = 8, .names = 12, .processes = 6, .grace = 1,
                             .lock_wait = INT64_C(5000000000), .dir = dir};
 }
 
@@ -224,6 +224,9 @@ static void op_receive_view(scene *s)
     must(ndpool_receive(s->victim, &s->m, 0, &b));
 }
 
+#include "tests/scenarios_names.h"
+#include "tests/scenarios_locks.h"
+
 /* The exit code of a victim whose forked child died in the operation. */
 enum { CHILD_DIED = 9 };
 
@@ -270,6 +273,34 @@ static const scenario scenarios[] = {
     {"exit", have_held_kinds, op_exit, false},
     {"receive-view", peer_sent_view, op_receive_view, false},
     {"fork", have_held_kinds, op_fork, true},
+    {"names-grow-publish", have_marked, op_publish, false},
+    {"names-publish-owned", names_x, op_publish_owned, false},
+    {"names-publish-in-group", names_in_group, op_publish_in_group, false},
+    {"names-publish-attributes", names_x, op_publish_attributes, false},
+    {"names-publish-tree", names_x, op_publish_tree, false},
+    {"names-replace", names_gx, op_replace, false},
+    {"names-replace-by-itself", names_itself, op_replace_itself, false},
+    {"names-overwrite-tree", names_tree, op_overwrite_tree, false},
+    {"names-merge", names_to_merge, op_merge, false},
+    {"names-refused", names_in_the_way, op_names_refused, false},
+    {"names-full", names_x, op_names_full, false},
+    {"names-remove", names_two, op_remove, false},
+    {"names-remove-last", names_last, op_remove_last, false},
+    {"names-remove-tree", names_subtree, op_remove_tree, false},
+    {"names-set-attributes", names_with_text, op_set_attributes, false},
+    {"names-set-attributes-of-group", names_plain, op_set_group_attributes, false},
+    {"names-lookup", names_with_text, op_names_lookup, false},
+    {"names-find", names_with_text, op_names_find, false},
+    {"names-list", names_three, op_names_list, false},
+    {"names-close", names_owned, op_close, false},
+    {"lock", lock_free, op_lock, false},
+    {"unlock", lock_mine, op_unlock, false},
+    {"rlock", lock_free, op_rlock, false},
+    {"runlock", lock_mine_reader, op_runlock, false},
+    {"lock-contended-takeover", lock_of_the_dead, op_lock_unlock, false},
+    {"rlock-takeover", lock_of_the_dead, op_rlock_runlock, false},
+    {"lock-give-up", lock_peer_reads, op_lock_give_up, false},
+    {"rlock-give-up", lock_peers, op_rlock_give_up, false},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -279,6 +310,7 @@ enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 typedef struct bystander {
     ndpool *p;
     ndpool_array kept[2];
+    char catalog[2048]; /* what was left of it; set by bystander_settle */
 } bystander;
 
 static inline void bystander_fill(bystander *b)
@@ -315,10 +347,13 @@ static inline int bystander_settle(bystander *b, const char *name)
     bad |= report.faults != 0;
     for (int n = 0; n < 2; n++)
         must(ndpool_release(b->p, b->kept[n].handle));
+    tell_catalog(b->p, b->catalog, sizeof b->catalog);
+    must(ndpool_remove(b->p, "", NDPOOL_TREE, 0, NULL));
     must(pool_steal(b->p));
     must(ndpool_stats(b->p, &st));
-    if (st.arrays || st.transfers || st.free != st.capacity) {
-        fprintf(stderr, "%s: leaked %d arrays, %d transfers, %d bytes\n", name, (int)st.arrays, (int)st.transfers, (int)(st.capacity - st.free));
+    if (st.arrays || st.transfers || st.names || st.free != st.capacity) {
+        fprintf(stderr, "%s: leaked %d arrays, %d transfers, %d names, %d bytes\n", name, (int)st.arrays, (int)st.transfers,
+                (int)st.names, (int)(st.capacity - st.free));
         bad = 1;
     }
     return bad;

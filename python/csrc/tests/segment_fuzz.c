@@ -35,6 +35,21 @@ typedef struct world {
     ndpool_view view;
 } world;
 
+static const char *const paths[] = {"g", "g/x", "g/y", "g/h/z", "own", "new", "new/er", ""};
+enum { PATHS = sizeof paths / sizeof *paths };
+
+static const char *const texts[] = {"{\"k\":1}", "{}", NULL};
+
+static void publish(ndpool *p, int path, const ndpool_array *a, uint32_t flags)
+{
+    const char *text = texts[path % 3];
+    ndpool_item items[] = {{.path = "x", .array = a->handle, .attributes = text},
+                           {.path = "y/z", .array = a->handle},
+                           {.path = "e"}};
+    items[0].attributes_bytes = text ? strlen(text) : 0;
+    (void)ndpool_publish(p, paths[path], items, 3, flags, 0, NULL);
+}
+
 static void world_open(world *w)
 {
     ndpool_options o = small_pool(dir);
@@ -51,6 +66,8 @@ static void world_open(world *w)
     w->view = (ndpool_view){.offset = 1, .dtype = NDPOOL_UINT8, .ndim = 1, .shape = {9}, .strides = {1}};
     w->m = (ndpool_message){.handle = w->t[0].handle, .ticket = w->t[0].ticket, .view = &w->view};
     ndpool_segment(w->p, w->m.segment);
+    publish(w->p, 0, &w->a[2], NDPOOL_PERSISTENT);
+    publish(w->p, 4, &w->a[3], 0);
 }
 
 static void scribble(ndpool *p, const uint8_t *data, size_t size)
@@ -84,7 +101,28 @@ static void look(ndpool *p)
     for (uint32_t at = 0; ndpool_next_transfer(p, &at, &t);)
         ;
     (void)ndpool_processes(p, processes, 8);
+    for (int n = 0; n < PATHS; n++) {
+        ndpool_names *l = NULL;
+        if ((n % 2 ? ndpool_find(p, paths[n], &l) : ndpool_list(p, paths[n], &l)) == 0)
+            ndpool_names_free(p, l);
+    }
     (void)ndpool_verify(p, NDPOOL_CONTENT, ignore_fault, NULL, &r);
+}
+
+static void use_names(world *w)
+{
+    static const uint32_t flags[] = {NDPOOL_MERGE, NDPOOL_OVERWRITE | NDPOOL_PERSISTENT, 0};
+    uint64_t n;
+    ndpool_array b;
+    for (int k = 0; k < PATHS; k++) {
+        if (ndpool_lookup(w->q, paths[k], NDPOOL_READ_ONLY, &b, NULL) == 0)
+            (void)ndpool_release(w->q, b.handle);
+        publish(w->p, k, &w->a[k % ARRAYS], flags[k % 3]);
+        (void)ndpool_set_attributes(w->q, paths[k], texts[0], strlen(texts[0]), 0, 0, NULL);
+    }
+    look(w->q);
+    for (int k = 0; k < PATHS; k++)
+        (void)ndpool_remove(k % 2 ? w->p : w->q, paths[k], k % 4 ? NDPOOL_TREE : 0, 0, &n);
 }
 
 static void use(world *w)
@@ -103,6 +141,7 @@ static void use(world *w)
     (void)ndpool_retain(w->q, w->a[3].handle, NDPOOL_READ_ONLY, &b);
     (void)ndpool_receive(w->q, &w->m, 0, &b);
     (void)ndpool_adopt(w->q, w->t[1], 0, &b);
+    use_names(w);
     (void)ndpool_seal(w->p, w->a[4].handle, NDPOOL_HASH, &bytes);
     (void)ndpool_send(w->p, w->a[3].handle, 0, &t);
     (void)ndpool_recall(w->p, t);

@@ -1,5 +1,6 @@
 /*
- * Kills a process at every single instruction of allocate, release, send and adopt, and recovers. The crash build dies
+ * Kills a process at every single instruction of allocate, release, send and adopt, and recovers; of looking up and replacing
+ * a name, at many. The crash build dies
  * after stores only; this shows that nothing else matters. The path through an operation is learned by stepping with
  * ptrace; then a victim for each instruction runs to a breakpoint there. On amd64 only.
  *
@@ -25,6 +26,7 @@ static const struct {
 } steps[] = {
     {"alloc-cached", 1}, {"release-private", 1}, {"release-last", 1}, {"release-shared", 1},
     {"send", 1},         {"adopt-sole", 1},      {"retain", 7},       {"alloc-refill", 29},
+    {"names-lookup", 7}, {"names-replace", 11},
 };
 
 static const scenario *scenario_named(const char *name)

@@ -8,6 +8,9 @@
  *   send K A T to | adopt K T B readonly | recall K T | recall-all K | refuse K from      to, from: an attachment or -1
  *   view K A T off code ndim dims... strides...                sends a view as a message
  *   receive K T B                                              of a view
+ *   publish K prefix mode persistent version n items...        mode 0 new, 1 overwrite, 2 merge; an item is path A attributes,
+ *                                                              A -1 a group; "-" is no prefix, path or attributes
+ *   set-attrs K path attributes persistent version | remove K path tree | lookup K path A readonly | list K prefix
  *   dump FILE                                                  copies the file
  */
 #include <inttypes.h>
@@ -221,6 +224,87 @@ static void play_trim(ndpool *p)
         printf("ok %" PRIu64 "\n", freed);
 }
 
+/* The next word; "-" is none. */
+static const char *word(void)
+{
+    const char *w = strtok(NULL, " \n");
+    return w && strcmp(w, "-") != 0 ? w : NULL;
+}
+
+static void answer_number(int status, uint64_t n)
+{
+    if (status)
+        answer(status);
+    else
+        printf("ok %" PRIu64 "\n", n);
+}
+
+static void play_publish(ndpool *p)
+{
+    static const uint32_t modes[] = {0, NDPOOL_OVERWRITE, NDPOOL_MERGE};
+    static ndpool_item items[1000];
+    const char *prefix = word();
+    uint32_t flags = modes[number()];
+    flags |= number() ? NDPOOL_PERSISTENT : 0;
+    uint64_t expect = big_number(), version = 0;
+    size_t n = (size_t)number();
+    for (size_t k = 0; k < n; k++) {
+        const char *path = word();
+        int at = number();
+        const char *text = word();
+        items[k] = (ndpool_item){.path = path, .array = at < 0 ? 0 : arrays[at], .attributes = text};
+        items[k].attributes_bytes = text ? strlen(text) : 0;
+    }
+    int status = ndpool_publish(p, prefix, items, n, flags, expect, &version);
+    answer_number(status, version);
+}
+
+static void play_set_attributes(ndpool *p)
+{
+    const char *path = word(), *text = word();
+    uint32_t flags = number() ? NDPOOL_PERSISTENT : 0;
+    uint64_t expect = big_number(), version = 0;
+    int status = ndpool_set_attributes(p, path, text, text ? strlen(text) : 0, flags, expect, &version);
+    answer_number(status, version);
+}
+
+static void play_remove(ndpool *p)
+{
+    const char *path = word();
+    uint64_t count = 0;
+    int status = ndpool_remove(p, path, number() ? NDPOOL_TREE : 0, 0, &count);
+    answer_number(status, count);
+}
+
+static void play_lookup(ndpool *p)
+{
+    const char *path = word();
+    int at = number();
+    ndpool_array a;
+    answer_array(ndpool_lookup(p, path, number() ? NDPOOL_READ_ONLY : 0, &a, NULL), &a, at);
+}
+
+static void play_list(ndpool *p)
+{
+    ndpool_names *l;
+    int status = ndpool_list(p, word(), &l);
+    if (status) {
+        answer(status);
+        return;
+    }
+    printf("ok");
+    for (size_t k = 0; k < l->n; k++) {
+        const ndpool_name_info *i = &l->names[k];
+        printf(" %s,%" PRIu64 ",%" PRIx64 ",%016" PRIx64 ",%d%d%d%d%d,%" PRIu64 ",%s", i->path, i->version, i->owner, i->array,
+               !!(i->flags & NDPOOL_GROUP), !!(i->flags & NDPOOL_PERSISTENT), !!(i->flags & NDPOOL_IMPLICIT),
+               !!(i->flags & NDPOOL_FORTRAN), !!(i->flags & NDPOOL_SEALED), i->bytes, i->attributes ? i->attributes : "-");
+        for (uint32_t d = 0; d < i->ndim; d++)
+            printf(",%" PRId64, i->shape[d]);
+    }
+    printf("\n");
+    ndpool_names_free(p, l);
+}
+
 static void play_open(int k)
 {
     ndpool_options o = NDPOOL_OPTIONS_INIT;
@@ -259,7 +343,8 @@ static const struct {
     {"stats", play_stats},   {"alloc", play_alloc},     {"ref", play_ref},       {"release", play_release},
     {"share", play_share},   {"retain", play_retain},   {"seal", play_seal},     {"send", play_send},
     {"adopt", play_adopt},   {"recall", play_recall},   {"refuse", play_refuse}, {"recall-all", play_recall_all},
-    {"view", play_view},     {"receive", play_receive},
+    {"view", play_view},     {"receive", play_receive}, {"publish", play_publish},
+    {"remove", play_remove}, {"lookup", play_lookup},   {"list", play_list},     {"set-attrs", play_set_attributes},
 };
 
 static void play(char *line)
@@ -287,7 +372,7 @@ static void play(char *line)
 
 int main(int argc, char **argv)
 {
-    static char line[8192];
+    static char line[1 << 16];
     if (argc != 3) {
         fprintf(stderr, "usage: twin DIR NAME <TRACE\n");
         return 2;

@@ -18,8 +18,9 @@ import logging as _logging
 
 from . import _attach, _core, _dtype, _exit, _pickle, errors
 from ._arrays import check_hash, handle, is_private, is_sealed, is_shared, seal, send
+from ._attrs import Attributes
 from ._core import VERSION as __version__
-from ._core import Block
+from ._core import Block, NameLock
 from ._default import configure, default_pool
 from ._functions import (
     adopt,
@@ -40,20 +41,28 @@ from ._functions import (
     zeros,
     zeros_like,
 )
-from ._info import ArrayInfo, Fault, ProcessInfo, Reaped, Report, Stats, TransferInfo
+from ._info import ArrayInfo, Fault, NameInfo, ProcessInfo, Reaped, Report, Stats, TransferInfo
+from ._names import Published
 from ._options import Options
 from ._pickle import install, make_transferable, uninstall
 from ._pool import Pool, reap, unlink
+from ._trees import Group, Item
 from .errors import NdpoolError
 
 __all__ = [
     "ArrayInfo",
+    "Attributes",
     "Block",
     "Fault",
+    "Group",
+    "Item",
+    "NameInfo",
+    "NameLock",
     "NdpoolError",
     "Options",
     "Pool",
     "ProcessInfo",
+    "Published",
     "Reaped",
     "Report",
     "Stats",

@@ -1,7 +1,8 @@
 """The C core: pools, blocks, and the two functions that pickling rests on."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from types import TracebackType
+from typing import Any, Final, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,41 @@ class Block:
     @property
     def readonly(self) -> bool: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class NameLock:
+    """The lock of a name, for data that is updated: for one writer, or, by shared, for any number of readers.
+
+    It belongs to the process, and any of its threads may let go; threads exclude each other as processes do. It guards the
+    data only: names are published and looked up without it. If a writer dies, the next one gets it and is told: torn. A
+    waiting writer keeps new readers out. A removed name's lock ends with it: who waits gets NoNameError.
+
+    A forked child does not have its parent's locks."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def torn(self) -> bool:
+        """Whether a writer died within and none has let go since, as it was when this object last got the lock: the data
+        may be half-written."""
+
+    @property
+    def shared(self) -> NameLock:
+        """The readers' side, with the same methods."""
+
+    def acquire(self, timeout: float | None = None) -> bool:
+        """Waits for the lock, for ever or so many seconds, and tells whether it got it. Ctrl-C ends the wait.
+
+        Raises RuntimeError if this thread has the lock already and would wait for itself for ever, NoNameError if the
+        name is gone."""
+
+    def release(self) -> None:
+        """Lets go. Raises NotLockedError if this process does not have it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
 @disjoint_base
 class Pool:
@@ -63,6 +99,34 @@ class Pool:
     def recall_older(self, age: float, /) -> int: ...
     def refuse(self, sender: int, /) -> int: ...
     def alive(self, process: int, /) -> bool: ...
+    # Names. Attributes are JSON text. An array is None for a group.
+    def lookup(self, name: str, readonly: bool = False, /) -> np.ndarray[Any, Any]: ...
+    def lookup_item(
+        self, name: str, readonly: bool = False, /
+    ) -> tuple[np.ndarray[Any, Any] | None, bytes | None, int]: ...
+    def lookup_tree(
+        self, prefix: str, readonly: bool = False, /
+    ) -> list[tuple[str, np.ndarray[Any, Any] | None, bytes | None, int]]:
+        """Path below the prefix, array, attributes and version of all names in a group; the group itself has path ""."""
+
+    def name_attributes(self, name: str, /) -> tuple[bytes | None, int]: ...
+    def has(self, name: str, /) -> bool: ...
+    def paths(self, prefix: str, /) -> list[str]:
+        """Paths of the arrays in a group, sorted; of an array its own."""
+
+    def names(self, prefix: str, /) -> list[dict[str, Any]]: ...
+    def publish(
+        self, prefix: str, items: Sequence[tuple[str, np.ndarray[Any, Any] | None, bytes | None]], mode: str,
+        persistent: bool, done: list[int], /,
+    ) -> None:
+        """Publishes paths below the prefix, whole arrays of this very Pool, and attributes, at once, and appends the
+        version to done. mode is "new", "overwrite" or "merge"."""
+
+    def set_attributes(self, name: str, attributes: bytes | None, version: int = 0, /) -> int:
+        """The new version. Raises VersionError if the name has another one than given."""
+
+    def remove(self, name: str, tree: bool = False, version: int = 0, /) -> int: ...
+    def lock(self, name: str, /) -> NameLock: ...
     # Dicts have the keys of the Go library's JSON. A transfer is 16 bytes, a dtype numpy's, a shape a tuple.
     def stats(self) -> dict[str, int]: ...
     def arrays(self) -> list[dict[str, Any]]: ...
@@ -86,6 +150,9 @@ def handle(array: np.ndarray[Any, Any], /) -> int:
 
 def is_sealed(array: np.ndarray[Any, Any], /) -> bool: ...
 def is_private(array: np.ndarray[Any, Any], /) -> bool: ...
+def is_whole(array: object, /) -> bool:
+    """Whether an object is an array that has all of a block, in the form that it is stored in."""
+
 def check_hash(array: np.ndarray[Any, Any], /) -> None: ...
 def send(array: np.ndarray[Any, Any], to: int = 0, /) -> bytes:
     """16 bytes for a whole array, a message of 40 or more for a view."""

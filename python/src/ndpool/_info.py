@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["ArrayInfo", "Fault", "ProcessInfo", "Reaped", "Report", "Stats", "TransferInfo", "process_text"]
+from . import _attrs
+
+__all__ = ["ArrayInfo", "Fault", "NameInfo", "ProcessInfo", "Reaped", "Report", "Stats", "TransferInfo", "process_text"]
 
 T = TypeVar("T")
 
@@ -40,6 +42,8 @@ class Stats:
     process_limit: int
     transfers: int  #: in flight
     transfer_limit: int
+    names: int  #: entries of the catalog: names, and the groups they are in
+    name_limit: int
     takeovers: int  #: of a dead process's lock, since creation
     sweeps: int  #: of dead processes
     expired: int  #: transfers nobody adopted in time
@@ -98,6 +102,25 @@ class TransferInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class NameInfo:
+    """A name: an array's, or a group's."""
+
+    path: str
+    version: int  #: number of the change that published it
+    group: bool
+    persistent: bool  #: stays until it is removed
+    implicit: bool  #: a group that goes with the last name in it
+    owner: int | None  #: id of the process that it goes with
+    handle: int | None  #: of the array
+    dtype: np.dtype[Any] | None
+    shape: tuple[int, ...]
+    fortran: bool  #: first index fastest
+    sealed: bool
+    bytes: int  #: of the array
+    attrs: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """A law of the format that a pool breaks."""
 
@@ -147,3 +170,10 @@ def transfer_info(d: Mapping[str, Any]) -> TransferInfo:
     handle = int.from_bytes(d["transfer"][:8], "little")
     known = {**d, "handle": handle, "receiver": d["receiver"] or None, "expires": d["expires"] or None}
     return info(TransferInfo, known)
+
+
+def name_info(d: Mapping[str, Any]) -> NameInfo:
+    """Makes a NameInfo of what the core tells, where 0 is nobody, and no array."""
+    return NameInfo(
+        **{**d, "attrs": _attrs.decode(d["attrs"]), "owner": d["owner"] or None, "handle": d["handle"] or None}
+    )

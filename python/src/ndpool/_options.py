@@ -24,7 +24,7 @@ class Options(TypedDict, total=False):
     arrays: int  #: that can be alive at once; default one per 16 KiB of capacity, at least 1024
     processes: int  #: that can be attached at once, at most 254, the default
     tickets: int  #: transfers that can be in flight at once; default 8192
-    names: int  #: entries of the catalog; default 1024
+    names: int  #: entries of the catalog: names and the groups they are in; default 16384
     mode: int  #: permission bits of the file; default 0o600
     grace: float  #: seconds that a transfer to anybody outlives its sender; default 600
     lock_wait: float  #: seconds to wait for a lock whose owner lives but is stopped; default 10

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, Final, Self, Unpack, overload
 
 from . import _arrays, _core
-from ._create import Array, Creators
+from ._create import Array
 from ._info import ArrayInfo, Fault, ProcessInfo, Reaped, Report, Stats, TransferInfo, info, process_text, transfer_info
+from ._names import Names
 from ._options import Options, core_options
 from .errors import ForeignError, NdpoolError
 
@@ -21,7 +22,7 @@ __all__ = ["Pool", "reap", "unlink"]
 log: Final = logging.getLogger("ndpool")
 
 
-class Pool(Creators):
+class Pool(Names):
     """An attachment to a pool: a shared-memory segment with arrays of many processes.
 
     Pool(name) opens the pool of that name, or creates it. create and open insist on one or the other, and anonymous

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "AccessError",
+    "AttributesError",
     "ClosedError",
     "CorruptError",
     "DTypeError",
@@ -25,17 +26,22 @@ __all__ = [
     "ForkedError",
     "FormatError",
     "FullError",
+    "GroupError",
     "HashError",
     "HeldError",
     "LockTimeoutError",
     "MessageError",
     "MismatchError",
+    "NameTakenError",
     "NdpoolError",
     "NoMemoryError",
+    "NoNameError",
     "NotExistError",
+    "NotLockedError",
     "NotReceiverError",
     "NotSenderError",
     "OptionsError",
+    "PathError",
     "PoolNameError",
     "PrivateError",
     "ProcessesError",
@@ -49,6 +55,8 @@ __all__ = [
     "TableFullError",
     "TransferError",
     "UncleanError",
+    "UnsupportedError",
+    "VersionError",
     "WaitTimeoutError",
 ]
 
@@ -347,6 +355,57 @@ class SystemCallError(NdpoolError, OSError):
     """A system call failed: errno."""
 
     status = "system"
+
+
+class PathError(NdpoolError, ValueError):
+    """No name can be that: a path of components of 1 to 255 bytes, with '/' between them."""
+
+    status = "path"
+
+
+class NoNameError(NdpoolError, KeyError):
+    """The pool has no such name."""
+
+    status = "no-name"
+
+
+class NameTakenError(NdpoolError, FileExistsError):
+    """The pool has that name already. overwrite=True replaces what it stands for."""
+
+    status = "name-taken"
+    default_errno = _errno.EEXIST
+
+
+class GroupError(NdpoolError, TypeError):
+    """The name is a group and should be an array's, or the other way round."""
+
+    status = "group"
+
+
+class VersionError(NdpoolError, RuntimeError):
+    """The name has changed meanwhile."""
+
+    status = "version"
+
+
+class AttributesError(NdpoolError, ValueError):
+    """Attributes that cannot be stored: of a type that JSON does not have, or too long. Or what is stored is damaged."""
+
+    status = "attributes"
+
+
+class NotLockedError(NdpoolError, RuntimeError):
+    """The lock of a name is let go by a process that does not have it."""
+
+    status = "not-locked"
+
+
+class UnsupportedError(NdpoolError, TypeError):
+    """A file, or a tree to be written to one, holds what the other side cannot: items, pairs of path and reason."""
+
+    status = "unsupported"
+
+    items: tuple[tuple[str, str], ...] = ()
 
 
 def _family(cls: type[NdpoolError]) -> dict[str, type[NdpoolError]]:

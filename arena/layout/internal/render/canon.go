@@ -54,6 +54,7 @@ func samples(b *strings.Builder) {
 			panic(fmt.Sprintf("render: sample limits: %v", err))
 		}
 		fmt.Fprintf(b, "geometry %v %d %v\n", l, g.FileSize, g.Regions)
+		fmt.Fprintf(b, "heads %d %d %d\n", l.NameHeads(), l.NameHead(0, 0x0123456789abcdef), l.NameHead(77, 1<<63))
 	}
 	segment := [16]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}
 	for _, d := range []uint32{0, 1, layout.MaxArrays - 1} {

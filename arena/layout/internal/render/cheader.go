@@ -107,7 +107,7 @@ var cTypes = map[reflect.Type]string{
 	reflect.TypeFor[shm.U64](): "shm_u64", reflect.TypeFor[shm.U32](): "shm_u32",
 	reflect.TypeFor[uint64](): "uint64_t", reflect.TypeFor[uint32](): "uint32_t", reflect.TypeFor[uint16](): "uint16_t",
 	reflect.TypeFor[uint8](): "uint8_t", reflect.TypeFor[int64](): "int64_t", reflect.TypeFor[layout.Region](): "ndpool_region",
-	reflect.TypeFor[layout.Dim](): "ndpool_dim",
+	reflect.TypeFor[layout.Dim](): "ndpool_dim", reflect.TypeFor[layout.NameValue](): "ndpool_name_value",
 }
 
 func cType(t reflect.Type) string {

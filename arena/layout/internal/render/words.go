@@ -32,7 +32,8 @@ func (p Part) Mask() uint64 { return (1<<p.Bits - 1) << p.Shift }
 
 // words returns the packed words with the places of their parts.
 func words() []Word {
-	ws := []Word{stateWord(), genWord(), slotWord(), identWord(), lockWord(), ticketWord(), runWord(), blockWord(), slabWord()}
+	ws := []Word{stateWord(), genWord(), slotWord(), identWord(), lockWord(), ticketWord(), runWord(), blockWord(), slabWord(),
+		nameWord(), nameLockWord()}
 	for i := range ws {
 		for j := range ws[i].Parts {
 			ws[i].Parts[j].probe(ws[i])
@@ -167,3 +168,22 @@ func slabWord() Word {
 
 // cName returns the macro prefix of a part.
 func (w Word) cName(p Part) string { return "NDPOOL_" + w.C + "_" + strings.ToUpper(p.Name) }
+
+func nameWord() Word {
+	n := func(w uint64) layout.NameWord { return layout.NameWord(w) }
+	return Word{Name: "NameWord", C: "NAME_WORD", Width: 64, Where: "Name.Word", Parts: []Part{
+		{Name: "kind", Doc: "what the entry is, see the kinds of an entry of the catalog", get: func(w uint64) uint64 { return uint64(n(w).Kind()) }},
+		{Name: "current", Doc: "which of the two values counts", get: func(w uint64) uint64 { return uint64(n(w).Current()) }},
+		{Name: "nonce", Doc: "number of this use of the entry", get: func(w uint64) uint64 { return uint64(n(w).Nonce()) }},
+	}}
+}
+
+func nameLockWord() Word {
+	l := func(w uint64) layout.NameLockWord { return layout.NameLockWord(w) }
+	return Word{Name: "NameLockWord", C: "NAME_LOCK", Width: 32, Where: "Name.Lock", Parts: []Part{
+		{Name: "owner", Doc: "slot of the writer + 1; 0: none", get: func(w uint64) uint64 { return uint64(l(w).Owner() + 1) }},
+		{Name: "waiters", Doc: "somebody sleeps on the word", get: func(w uint64) uint64 { return bit(l(w).Contended()) }},
+		{Name: "torn", Doc: "a writer died, and none has let go since", get: func(w uint64) uint64 { return bit(l(w).Torn()) }},
+		{Name: "incarnation", Doc: "low bits of the writer's incarnation", get: func(w uint64) uint64 { return uint64(l(w).Incarnation()) }},
+	}}
+}

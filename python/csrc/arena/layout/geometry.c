@@ -42,6 +42,14 @@ int limits_tree_leaves(const limits *l)
     return n;
 }
 
+int limits_name_heads(const limits *l)
+{
+    int n = 2;
+    while (n < l->names)
+        n *= 2;
+    return n;
+}
+
 void geometry_compute(const limits *l, geometry *g)
 {
     *g = (geometry){.limits = *l};
@@ -57,6 +65,8 @@ void geometry_compute(const limits *l, geometry *g)
         [NDPOOL_REGION_DESC_SET] = set_words((uint64_t)l->arrays) * 8,
         [NDPOOL_REGION_TICKET_SET] = set_words((uint64_t)l->tickets) * 8,
         [NDPOOL_REGION_TICKETS] = (uint64_t)l->tickets * NDPOOL_TICKET_SIZE,
+        [NDPOOL_REGION_NAME_SET] = set_words((uint64_t)l->names) * 8,
+        [NDPOOL_REGION_NAME_HEADS] = (uint64_t)limits_name_heads(l) * 4,
         [NDPOOL_REGION_NAMES] = (uint64_t)l->names * NDPOOL_NAME_SIZE,
         [NDPOOL_REGION_DESCS] = (uint64_t)l->arrays * NDPOOL_DESC_SIZE,
         [NDPOOL_REGION_DATA] = l->capacity,
@@ -68,7 +78,6 @@ void geometry_compute(const limits *l, geometry *g)
         g->regions[kind] = (ndpool_region){.kind = kind, .version = 1, .offset = at, .size = sizes[kind]};
         at = round_up(at + sizes[kind], NDPOOL_PAGE_SIZE);
     }
-    g->regions[NDPOOL_REGION_NAMES].version = 0;
     g->file_size = at;
 }
 
@@ -86,6 +95,12 @@ int64_t geometry_desc_index(const geometry *g, uint32_t granule)
         return -1;
     uint64_t i = (off - start) / NDPOOL_DESC_SIZE;
     return i < (uint64_t)g->limits.arrays ? (int64_t)i : -1;
+}
+
+int limits_name_head(const limits *l, uint32_t parent, uint64_t hash)
+{
+    uint64_t h = hash + parent * UINT64_C(0x9e3779b97f4a7c15);
+    return (int)((h ^ h >> 32) & (uint64_t)(limits_name_heads(l) - 1));
 }
 
 uint64_t set_words(uint64_t n)

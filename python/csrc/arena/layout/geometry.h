@@ -27,16 +27,21 @@ int limits_pages(const limits *l);
 int limits_chunks(const limits *l);      /* the last chunk may be short */
 int limits_slabs(const limits *l);       /* slab records */
 int limits_tree_leaves(const limits *l); /* a power of two */
+int limits_name_heads(const limits *l);  /* of the catalog's chains, a power of two */
 
 /* Computes the geometry. Precondition: limits_check agreed. */
 void geometry_compute(const limits *l, geometry *g);
 
-/* Bytes from the start of the file that are committed at creation: all tables but the names and the descriptors. */
+/* Bytes from the start of the file that are committed at creation: all tables but the entries of the catalog and the
+ * descriptors. */
 uint64_t geometry_eager(const geometry *g);
 
 /* Offset in granules of a descriptor, and back; -1 if none starts there. */
 uint32_t geometry_desc_granule(const geometry *g, uint32_t i);
 int64_t geometry_desc_index(const geometry *g, uint32_t granule);
+
+/* The chain of a name in the group of entry + 1 parent; 0 is the root. hash is the xxhash64, seed 0, of the component. */
+int limits_name_head(const limits *l, uint32_t parent, uint64_t hash);
 
 /* 64-bit words of an index set of n members. */
 uint64_t set_words(uint64_t n);

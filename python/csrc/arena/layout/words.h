@@ -120,6 +120,49 @@ static inline const char *ticket_kind_name(int k)
     return k >= 0 && k <= NDPOOL_TICKET_EXPIRED ? names[k] : "invalid";
 }
 
+/* The word of an entry of the catalog: kind, which of the two values counts, nonce. */
+typedef uint64_t name_word;
+
+static inline name_word make_name(int kind, int current, uint32_t nonce)
+{
+    return (name_word)kind | (name_word)(current & 1) << NDPOOL_NAME_WORD_CURRENT_SHIFT | (name_word)nonce << 32;
+}
+static inline int name_kind(name_word w) { return (int)(w & NDPOOL_NAME_WORD_KIND_MASK); }
+static inline int name_current(name_word w) { return (w & NDPOOL_NAME_WORD_CURRENT_MASK) != 0; }
+static inline uint32_t name_nonce(name_word w) { return (uint32_t)(w >> 32); }
+static inline bool name_valid(name_word w) { return name_kind(w) <= NDPOOL_NAME_LEAVING && (uint32_t)w >> 9 == 0; }
+
+/* The word of the same use with another kind; the same, LIVE, with the other value. */
+static inline name_word name_to(name_word w, int kind) { return (w & ~(name_word)0xff) | (name_word)kind; }
+static inline name_word name_flip(name_word w) { return name_to(w, NDPOOL_NAME_LIVE) ^ NDPOOL_NAME_WORD_CURRENT_MASK; }
+
+static inline const char *name_kind_name(int k)
+{
+    static const char *const names[] = {"free", "live", "staged", "replacing", "leaving"};
+    return k >= 0 && k <= NDPOOL_NAME_LEAVING ? names[k] : "invalid";
+}
+
+/* The lock of a name: writer, waiters, torn, low bits of the writer's incarnation. */
+typedef uint32_t name_lock_word;
+
+#define NAME_LOCK_INCARNATIONS ((UINT32_C(1) << 22) - 1)
+
+static inline name_lock_word make_name_lock(ident i)
+{
+    return (name_lock_word)(ident_slot(i) + 1) |
+           (ident_incarnation(i) & NAME_LOCK_INCARNATIONS) << NDPOOL_NAME_LOCK_INCARNATION_SHIFT;
+}
+static inline int name_lock_owner(name_lock_word l) { return (int)(l & NDPOOL_NAME_LOCK_OWNER_MASK) - 1; }
+static inline bool name_lock_contended(name_lock_word l) { return l & NDPOOL_NAME_LOCK_WAITERS_MASK; }
+static inline name_lock_word name_lock_with_waiters(name_lock_word l) { return l | NDPOOL_NAME_LOCK_WAITERS_MASK; }
+static inline bool name_lock_torn(name_lock_word l) { return l & NDPOOL_NAME_LOCK_TORN_MASK; }
+static inline name_lock_word name_lock_with_torn(name_lock_word l) { return l | NDPOOL_NAME_LOCK_TORN_MASK; }
+static inline name_lock_word name_lock_free(name_lock_word l) { return l & NDPOOL_NAME_LOCK_TORN_MASK; }
+static inline bool name_lock_names(name_lock_word l, uint32_t incarnation)
+{
+    return l >> NDPOOL_NAME_LOCK_INCARNATION_SHIFT == (incarnation & NAME_LOCK_INCARNATIONS);
+}
+
 /* Says where a block's bytes are: a run of pages, or a block of a slab. Pages count from the start of the data region. */
 typedef uint64_t extent;
 

@@ -1,0 +1,33 @@
+/* Names of processes that are gone, and names that stay. Twin of catalog/sweep.go. */
+#include "catalog/catalog.h"
+
+/* Removes the names that a slot's processes own, whatever their incarnation, in the change: their groups become implicit,
+ * so that those go in which no other names are. */
+void change_disown(change *ch, uint32_t slot)
+{
+    catalog *c = ch->c;
+    for (uint32_t e = 0, n = catalog_committed(c->arena); e < n; e++) {
+        if (name_kind(catalog_word(c, e)) != NDPOOL_NAME_LIVE)
+            continue;
+        name_value v = catalog_value(c, e);
+        if (v.owner == NDPOOL_NAME_IMPLICIT || ident_slot(v.owner) != slot)
+            continue;
+        if (v.array == 0)
+            change_replace(ch, e, (name_value){.owner = NDPOOL_NAME_IMPLICIT});
+        else
+            change_leave(ch, e);
+    }
+}
+
+/* Tells whether a segment has a name that goes with nobody. It needs no lock if nobody is attached, and heeds a change in
+ * which the last one died. */
+bool catalog_stays(const arena *a)
+{
+    bool decided = shm_load32(&a->ctl->commit) != 0;
+    for (uint32_t e = 0, n = catalog_committed(a); e < n; e++) {
+        name_word w = name_rolled(shm_load64(&a->names[e].word), decided);
+        if (name_kind(w) == NDPOOL_NAME_LIVE && shm_load64(&a->names[e].values[name_current(w)].owner) == 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,261 @@
+"""What an HDF5 file holds, and how it is read into blocks. hdf5.py is the public side.
+
+The file is somebody else's: names may be any bytes, links may lead nowhere or in circles. Depth and number of names are
+bounded by what the catalog takes.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from h5py import h5a, h5o, h5s, h5t, h5z
+
+from ._create import Array
+from ._load import Job, Plan, Skipped, Spec, plain_dtype, slabs
+from ._trees import join
+from .errors import DTypeError
+
+__all__ = ["plan_of"]
+
+SPLIT_CHUNK: Final = 8 << 20  #: bytes of private memory that a compound is split by
+DType = np.dtype[Any]
+Chunks = tuple[int, ...] | None
+Fill = Callable[[Sequence[Array], Callable[[int], None]], None]
+Key = tuple[int, Any]
+
+
+def plan_of(file: Any, group: str, split: bool, chunk: int, limit: int) -> Plan:
+    """Looks through a group of an open file. Reads attributes, but no data. limit is that of names."""
+    try:
+        root = file[group]
+    except KeyError as e:
+        raise KeyError(f"load {file.filename}: no group {group!r}") from e
+    if not isinstance(root, h5py.Group):
+        raise ValueError(f"load {file.filename}: {group!r} is {type(root).__name__.lower()} (a group)")
+    plan = Plan(os.path.basename(os.fsdecode(file.filename)), limit)
+    walk = _Walk(plan, root.name.rstrip("/"), split, chunk)
+    walk.group(root, "", {_key(h5o.get_info(root.id)): "/"})
+    return plan
+
+
+def _key(info: Any) -> Key:
+    """Returns what tells an object of a file from all others."""
+    return info.fileno, info.addr
+
+
+class _Walk:
+    """Goes through the links of a file once."""
+
+    def __init__(self, plan: Plan, base: str, split: bool, chunk: int) -> None:
+        self.plan, self.base, self.split, self.chunk = plan, base, split, chunk
+        self.seen: dict[Key, dict[str, Spec] | None] = {}  # datasets' arrays by path below; None: cannot be shared
+
+    def where(self, path: str) -> str:
+        """Returns a path as the file has it."""
+        return f"{self.base}/{path}"
+
+    def group(self, group: Any, path: str, above: dict[Key, str]) -> None:
+        """Takes what is in a group. above are the groups that it is in."""
+        self.attrs(group, path)
+        for name in group:
+            self.link(group, name, join(path, name), above)
+
+    def link(self, group: Any, name: str, path: str, above: dict[Key, str]) -> None:
+        """Takes what a link leads to."""
+        where = self.where(path)
+        if not self.plan.takes(path, where):
+            return
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            self.plan.refuse(where, f"a link into another file, {link.filename}")
+            return
+        try:
+            found = group[name]
+            info = h5o.get_info(found.id)
+        except (KeyError, OSError, RuntimeError, ValueError) as e:
+            to = f"a soft link to {link.path}, which leads nowhere: " if isinstance(link, h5py.SoftLink) else ""
+            self.plan.refuse(where, f"{to}{e}")
+            return
+        if info.fileno != h5o.get_info(group.id).fileno:
+            self.plan.refuse(where, "a link that leads into another file")
+        elif isinstance(found, h5py.Group):
+            self.subgroup(found, path, _key(info), above)
+        elif isinstance(found, h5py.Dataset):
+            self.dataset(found, path, _key(info))
+        else:
+            self.plan.refuse(where, "a named datatype, which holds no data")
+
+    def subgroup(self, group: Any, path: str, key: Key, above: dict[Key, str]) -> None:
+        """Takes a group, unless it is one of those that it is in."""
+        if key in above:
+            self.plan.notes.append(Skipped(self.where(path), f"leads back to {above[key]}, which it is in"))
+            return
+        self.plan.groups.add(path)
+        self.group(group, path, {**above, key: self.where(path)})
+
+    def attrs(self, found: Any, path: str) -> None:
+        """Takes the attributes of a group or a dataset."""
+        if not h5a.get_num_attrs(found.id):
+            return
+        attrs, where = {}, self.where(path)
+        for key in found.attrs:
+            try:
+                attrs[key] = _value(found.attrs[key])
+            except Exception as e:  # whatever h5py says of a type that numpy has not
+                self.plan.refuse(f"{where}@{key}", e)
+        self.plan.add_attrs(path, where, attrs)
+
+    def dataset(self, dset: Any, path: str, key: Key) -> None:
+        """Takes a dataset: as the arrays that it is already by another link, or as new ones."""
+        where = self.where(path)
+        if key not in self.seen:
+            self.seen[key] = self.arrays(dset, where)
+        arrays = self.seen[key]
+        if arrays is None:
+            return
+        if "" not in arrays:
+            self.plan.groups.add(path)
+        for name, spec in arrays.items():
+            if not name or self.plan.takes(join(path, name), f"{where}.{name}"):
+                self.plan.names[join(path, name)] = spec
+        self.attrs(dset, path)
+
+    def arrays(self, dset: Any, where: str) -> dict[str, Spec] | None:
+        """Returns the arrays of a dataset by path below it, and has them filled; None if it cannot be shared."""
+        try:
+            dtype, chunks = _dtype_of(dset), _chunks_of(dset)
+            if self.split and dtype.names:
+                return self.fields(dset, dtype, chunks, where)
+            spec = _spec(dset.shape, dtype)
+        except DTypeError as e:
+            self.plan.refuse(where, e)
+            return None
+        self.plan.jobs.append(Job([spec], _whole(dset.id, dset.shape, dtype, chunks, self.chunk)))
+        return {"": spec}
+
+    def fields(self, dset: Any, dtype: DType, chunks: Chunks, where: str) -> dict[str, Spec]:
+        """Returns an array per field of a compound."""
+        specs: dict[str, Spec] = {}
+        for name in dtype.names or ():
+            try:
+                if not name or "/" in name:
+                    raise DTypeError("no component of a path can be called that")
+                specs[name] = _spec(dset.shape, dtype[name])
+            except DTypeError as e:
+                self.plan.refuse(f"{where}.{name}", e)
+        if specs:
+            part = np.dtype([(name, dtype[name]) for name in specs])
+            self.plan.jobs.append(Job(list(specs.values()), _split(dset.id, dset.shape, part, chunks, self.chunk)))
+        return specs
+
+
+# ---- what can be shared
+
+
+def _dtype_of(dset: Any) -> DType:
+    """Returns the type of a dataset that has data. Raises DTypeError."""
+    try:
+        dtype: DType = dset.dtype
+    except (TypeError, ValueError) as e:
+        raise DTypeError(f"numpy has no such type: {e}") from None
+    if dset.shape is None:
+        raise DTypeError("it has a type but no data")
+    return dtype
+
+
+def _chunks_of(dset: Any) -> Chunks:
+    """Returns the shape of chunks, None if the data lies in one piece. Raises DTypeError if they cannot be unpacked."""
+    chunks: Chunks = dset.chunks
+    if chunks is None:
+        return None
+    made = dset.id.get_create_plist()
+    for k in range(made.get_nfilters()):
+        code, _, _, name = made.get_filter(k)
+        if not h5z.filter_avail(code):
+            text = name.decode(errors="replace")
+            raise DTypeError(f"its filter {code} ({text}) is not installed; hdf5plugin has many")
+    return chunks
+
+
+def _spec(shape: tuple[int, ...], dtype: DType) -> Spec:
+    """Returns what becomes of a type. Raises DTypeError, in the words of HDF5."""
+    base, inner = dtype.subdtype or (dtype, ())
+    try:
+        return Spec(shape + inner, plain_dtype(base))
+    except DTypeError as e:
+        raise DTypeError(_reason(dtype, e)) from None
+
+
+def _reason(dtype: DType, e: DTypeError) -> str:
+    """Returns why a type cannot be shared, in the words of HDF5."""
+    for base, where in _objects(dtype, ""):
+        kind = h5py.check_string_dtype(base)
+        if kind is not None:
+            return f"text of variable length{where}; text of fixed length can be shared"
+        if h5py.check_ref_dtype(base) is not None:
+            return f"references{where}, which mean something in their file only"
+        if h5py.check_vlen_dtype(base) is not None:
+            return f"arrays of variable length{where}"
+    return str(e)
+
+
+def _objects(dtype: DType, where: str) -> list[tuple[DType, str]]:
+    """Returns the types in a type that are Python objects, and where they are."""
+    base = dtype.subdtype[0] if dtype.subdtype else dtype
+    if base.names is None:
+        return [(base, where)] if base.hasobject else []
+    return [found for name in base.names for found in _objects(base[name], f" in field {name!r}")]
+
+
+def _value(value: Any) -> Any:
+    """Returns an attribute's value without h5py's own types."""
+    if isinstance(value, h5py.Empty):
+        return "" if value.dtype.kind in "SO" else None
+    return value
+
+
+# ---- reading
+
+
+def _whole(dset: Any, shape: tuple[int, ...], dtype: DType, chunks: Chunks, limit: int) -> Fill:
+    """Returns what reads a dataset, given by its id, into one block, without another copy."""
+
+    def fill(arrays: Sequence[Array], done: Callable[[int], None]) -> None:
+        memory = h5t.py_create(dtype)  # with what h5py knows of the file's text and enumerations
+        for box in slabs(shape, dtype.itemsize, limit, chunks):
+            space, size = _select(dset, shape, box)
+            dset.read(space, space, arrays[0], memory)
+            done(size * dtype.itemsize)
+
+    return fill
+
+
+def _split(dset: Any, shape: tuple[int, ...], part: DType, chunks: Chunks, limit: int) -> Fill:
+    """Returns what reads some fields of a compound into a block each, by way of a small piece of private memory."""
+
+    def fill(arrays: Sequence[Array], done: Callable[[int], None]) -> None:
+        memory = h5t.py_create(part)
+        for box in slabs(shape, part.itemsize, min(limit, SPLIT_CHUNK), chunks):
+            space, size = _select(dset, shape, box)
+            piece = np.empty(tuple(s.stop - s.start for s in box), part)
+            dset.read(h5s.ALL if space == h5s.ALL else h5s.create_simple(piece.shape), space, piece, memory)
+            for name, array in zip(part.names or (), arrays, strict=True):
+                array[box] = piece[name]
+            done(size * part.itemsize)
+
+    return fill
+
+
+def _select(dset: Any, shape: tuple[int, ...], box: tuple[slice, ...]) -> tuple[Any, int]:
+    """Returns a data space with a box selected, and the elements of the box."""
+    count = tuple(s.stop - s.start for s in box)
+    if count == shape:
+        return h5s.ALL, math.prod(count)
+    space = dset.get_space()
+    space.select_hyperslab(tuple(s.start for s in box), count)
+    return space, math.prod(count)

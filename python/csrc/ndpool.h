@@ -385,6 +385,10 @@ NDPOOL_API int ndpool_lock_find(ndpool *p, const char *path, ndpool_name_lock *o
  * NDPOOL_ERR_TIMEOUT says in pid and slot who has it. *torn: a writer died with the lock, so that the data may be
  * half-changed; it stays until a writer has let go who was told. Released by ndpool_unlock with the same flags. */
 NDPOOL_API int ndpool_lock(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, bool *torn);
+/* The same for callers that must see to something meanwhile, as signals: go_on is asked some 20 times a second while it waits,
+ * and ends the wait by false, as if the time were up. */
+NDPOOL_API int ndpool_lock_while(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, bool (*go_on)(void *),
+                                 void *arg, bool *torn);
 /* NDPOOL_ERR_NOT_LOCKED if this process does not have it. If the name is gone meanwhile there is nothing to do. */
 NDPOOL_API int ndpool_unlock(ndpool *p, ndpool_name_lock l, uint32_t flags);
 

@@ -278,8 +278,14 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int ndpool_lock(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, bool *torn)
 {
+    return ndpool_lock_while(p, l, flags, wait, NULL, NULL, torn);
+}
+
+int ndpool_lock_while(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, bool (*go_on)(void *), void *arg,
+                      bool *torn)
+{
     attempt a = {.p = p, .l = l, .write = !(flags & NDPOOL_READ_ONLY)};
-    int64_t end = wait > 0 ? mono_time() + wait : 0;
+    int64_t end = wait > 0 ? mono_time() + wait : 0, asked = mono_time();
     for (int64_t sleep = NAME_SLEEP_MIN;; sleep = least(2 * sleep, NAME_SLEEP_MAX)) {
         bool got, told = false;
         int status = step(&a, &got, &told);
@@ -289,8 +295,11 @@ int ndpool_lock(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, boo
             *torn = told;
             return NDPOOL_OK;
         }
-        int64_t left = wait < 0 ? INT64_MAX : wait == 0 ? 0 : end - mono_time();
-        if (left <= 0)
+        int64_t now = mono_time(), left = wait < 0 ? INT64_MAX : wait == 0 ? 0 : end - now;
+        bool ask = go_on && now - asked >= NAME_SLEEP_MAX;
+        if (ask)
+            asked = now;
+        if (left <= 0 || (ask && !go_on(arg)))
             return give_up(&a);
         await(&a, least(sleep, left));
     }

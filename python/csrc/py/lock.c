@@ -5,9 +5,6 @@
  */
 #include "py.h"
 
-/* How long to wait between looks at signals: longer and longer, since a writer whose slice ends lets readers in. */
-static const int64_t SLICE_NS = 50000000, SLICE_MAX_NS = 500000000;
-
 typedef struct name_lock {
     PyObject_HEAD
     pool_object *pool;
@@ -74,29 +71,35 @@ static int mine(name_lock *l)
 
 /* ---- waiting */
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+/* A wait without the GIL, in which signals are seen to. */
+typedef struct waiter {
+    PyThreadState *thread;
+    bool failed; /* an exception is set */
+} waiter;
 
-/* Waits in slices, between which signals are seen to. Returns 1, 0 when the time is up, or -1 with an exception. */
+static bool go_on(void *arg)
+{
+    waiter *w = arg;
+    PyEval_RestoreThread(w->thread);
+    w->failed = PyErr_CheckSignals() < 0;
+    w->thread = PyEval_SaveThread();
+    return !w->failed;
+}
+
+/* Returns 1, 0 when the time is up, or -1 with an exception. */
 static int get(name_lock *l, int64_t wait)
 {
-    int64_t begin = now_ns(), end = wait < 0 || wait > INT64_MAX - begin ? INT64_MAX : begin + wait;
-    for (int64_t now = begin, slice = SLICE_NS;; now = now_ns(), slice = least(2 * slice, SLICE_MAX_NS)) {
-        int64_t left = end > now ? end - now : 0;
-        int status;
-        Py_BEGIN_ALLOW_THREADS
-        status = ndpool_lock(l->pool->p, l->where, side_of(l), least(left, slice), &l->torn);
-        Py_END_ALLOW_THREADS
-        if (status == NDPOOL_OK)
-            return 1;
-        if (status != NDPOOL_ERR_TIMEOUT) {
-            raise_last(l->pool->st);
-            return -1;
-        }
-        if (PyErr_CheckSignals() < 0)
-            return -1;
-        if (left <= slice)
-            return 0;
-    }
+    waiter w = {.thread = PyEval_SaveThread()};
+    int status = ndpool_lock_while(l->pool->p, l->where, side_of(l), wait, go_on, &w, &l->torn);
+    PyEval_RestoreThread(w.thread);
+    if (w.failed)
+        return -1;
+    if (status == NDPOOL_OK)
+        return 1;
+    if (status == NDPOOL_ERR_TIMEOUT)
+        return 0;
+    raise_last(l->pool->st);
+    return -1;
 }
 
 /* A lock that went with its name was let go then. */

@@ -43,6 +43,12 @@ func BenchmarkNames(b *testing.B) {
 						must(p.Lookup(next())).Release()
 					}
 				})
+				b.Run("lookup-same", func(b *testing.B) {
+					name := next()
+					for b.Loop() {
+						must(p.Lookup(name)).Release()
+					}
+				})
 				b.Run("publish-remove", func(b *testing.B) {
 					name := next() + "-new"
 					for b.Loop() {

@@ -52,16 +52,29 @@ func (c *Change) Leave(e int) {
 
 // LeaveTree removes the name of an entry and all names in it, and returns how many of them are not implicit groups.
 func (c *Change) LeaveTree(e int) (n int, err error) {
-	tell := func(e, _ int) bool {
-		if !c.table.Value(e).isImplicit() {
-			n++
-		}
-		c.Leave(e)
+	n, err = c.leaveBelow(uint32(e) + 1)
+	return n + c.leave(e), err
+}
+
+// LeaveAll removes all names, and counts them alike.
+func (c *Change) LeaveAll() (int, error) { return c.leaveBelow(0) }
+
+func (c *Change) leaveBelow(node uint32) (n int, err error) {
+	err = c.table.Walk(node, func(e, _ int) bool {
+		n += c.leave(e)
 		return true
-	}
-	err = c.table.Walk(uint32(e)+1, tell)
-	tell(e, 0)
+	})
 	return n, err
+}
+
+// leave removes the name of an entry, and returns 0 for an implicit group, else 1.
+func (c *Change) leave(e int) int {
+	counts := 1
+	if c.table.Value(e).isImplicit() {
+		counts = 0
+	}
+	c.Leave(e)
+	return counts
 }
 
 // Replace gives the name of an entry another value.

@@ -93,9 +93,24 @@ func (p *Pool) Remove(path string) error {
 }
 
 // RemoveTree removes a name and all names in it, at once, and returns how many there were, without groups that were made for
-// the sake of others.
+// the sake of others. The empty path is the whole catalog.
 func (p *Pool) RemoveTree(path string) (n int, err error) {
+	if path == "" {
+		return p.removeAll()
+	}
 	return p.remove(path, func(c *catalog.Change, e int) (int, error) { return c.LeaveTree(e) })
+}
+
+func (p *Pool) removeAll() (n int, err error) {
+	if err := p.enter(); err != nil {
+		return 0, err
+	}
+	defer p.leave()
+	_, err = p.change(0, func(c *catalog.Change) error {
+		n, err = c.LeaveAll()
+		return err
+	})
+	return n, p.nameError("remove", "/", err)
 }
 
 func (p *Pool) remove(path string, leave func(c *catalog.Change, e int) (int, error)) (n int, err error) {

@@ -125,6 +125,14 @@ var nameScenarios = []scenario{
 		_, err := v.PublishTree("t", Tree{"a": a, "b": Tree{"c": a, "d": a}, "e": Tree{}}, stay)
 		return err
 	})},
+	{"names-load", nameOp(by("x"), func(v *Pool, a *Array) error {
+		b, c := must(v.Alloc(dtype.Uint8, 3000)), must(v.Alloc(dtype.Uint8, 9000))
+		must(b.Bytes())[0], must(c.Bytes())[0] = 1, 2
+		_, err := v.PublishTree("set", Tree{"b": Item{Array: b, Attrs: Attrs{"k": 1}}, "g": Tree{"c": c}}, stay)
+		b.Release()
+		c.Release()
+		return err
+	})},
 	{"names-replace", nameOp(by("g/x"), publishOp("g/x", replace))},
 	{"names-replace-by-itself", func(v, _ *Pool) (func() error, error) {
 		a := marked(v, 9)

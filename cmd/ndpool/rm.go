@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/ndpool/ndpool/pool"
 )
@@ -79,8 +77,6 @@ func (c *rmCmd) hint(err error) string {
 
 func (c *rmCmd) remove(p *pool.Pool, name string) (int, error) {
 	switch {
-	case c.Recursive && name == "":
-		return removeAll(p)
 	case c.Recursive:
 		return p.RemoveTree(name)
 	case name == "":
@@ -90,24 +86,4 @@ func (c *rmCmd) remove(p *pool.Pool, name string) (int, error) {
 		return 0, err
 	}
 	return 1, nil
-}
-
-// removeAll removes what is in the root, one after the other.
-func removeAll(p *pool.Pool) (n int, err error) {
-	var tops []string
-	for x, err := range p.List("") {
-		if err != nil {
-			return 0, err
-		}
-		if top, _, _ := strings.Cut(x.Path, "/"); !slices.Contains(tops, top) {
-			tops = append(tops, top)
-		}
-	}
-	for _, top := range tops {
-		k, err := p.RemoveTree(top)
-		if n += k; err != nil {
-			return n, err
-		}
-	}
-	return n, nil
 }

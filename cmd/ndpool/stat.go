@@ -64,8 +64,11 @@ func writeStat(w io.Writer, v statJSON) {
 		fmt.Fprintf(w, "%-12s "+format+"\n", append([]any{what}, args...)...)
 	}
 	keeps := "ends with its last process"
-	if v.Persistent {
+	switch {
+	case v.Persistent:
 		keeps = "persistent"
+	case s.Names > 0:
+		keeps += " and its last persistent name"
 	}
 	line("pool", "%s, %s, %s", clean(v.Path), v.State, keeps)
 	line("segment", "%s", v.Segment)

@@ -228,6 +228,20 @@ def test_attributes_that_json_has_not(pool: ndpool.Pool, tmp_path: Path) -> None
 # ---- what is refused
 
 
+def test_dimension_scales_are_left_out_and_noted(pool: ndpool.Pool, tmp_path: Path) -> None:
+    """What netCDF4 files have: scales of dimensions, which refer to the datasets, and back."""
+    path = tmp_path / "scales.h5"
+    with h5py.File(path, "w") as f:
+        f["t"], f["x"] = np.arange(3.0), np.arange(3.0)
+        f["t"].make_scale("time")
+        f["x"].dims[0].attach_scale(f["t"])
+        f["x"].attrs["_FillValue"] = np.nan
+    report = hdf5.load(pool, path, "weather")
+    assert {s.path for s in report.skipped} == {"/x@DIMENSION_LIST", "/t@REFERENCE_LIST"}
+    assert dict(pool.attrs("weather/x")) == {"_FillValue": "NaN"}
+    assert pool.attrs("weather/t")["NAME"] == "time"
+
+
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
     """A file with one good dataset and much that cannot be shared."""

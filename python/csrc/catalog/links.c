@@ -50,7 +50,11 @@ int catalog_link(catalog *c, uint32_t e, uint64_t hash)
 int catalog_enlist(catalog *c, uint32_t e)
 {
     ndpool_name *d = &c->names[e];
-    uint32_t parent = shm_load32(&d->parent), first = catalog_first_child(c, parent);
+    uint32_t parent = shm_load32(&d->parent), group;
+    int status = parent == 0 ? NDPOOL_OK : catalog_in_table(c, parent, &group);
+    if (status != NDPOOL_OK)
+        return status;
+    uint32_t first = catalog_first_child(c, parent);
     shm_put32(&d->before, 0);
     shm_put32(&d->after, first);
     set_first(c, parent, e + 1);

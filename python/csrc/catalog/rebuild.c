@@ -88,10 +88,8 @@ static void chain(catalog *c, uint32_t e)
         return;
     shm_u32 *head = head_of(c, e);
     uint32_t node = shm_get32(head), other;
-    for (uint32_t left = catalog_committed(c->arena); left > 0; left--) {
-        if (catalog_in_table(c, node, &other) != NDPOOL_OK)
-            break;
-        if (same_name(c, e, other)) {
+    for (uint32_t left = catalog_committed(c->arena); node != 0; left--) {
+        if (catalog_in_table(c, node, &other) != NDPOOL_OK || left == 0 || same_name(c, e, other)) {
             discard(c, e);
             return;
         }

@@ -278,6 +278,7 @@ static const scenario scenarios[] = {
     {"names-publish-in-group", names_in_group, op_publish_in_group, false},
     {"names-publish-attributes", names_x, op_publish_attributes, false},
     {"names-publish-tree", names_x, op_publish_tree, false},
+    {"names-load", names_x, op_load, false},
     {"names-replace", names_gx, op_replace, false},
     {"names-replace-by-itself", names_itself, op_replace_itself, false},
     {"names-overwrite-tree", names_tree, op_overwrite_tree, false},

@@ -104,6 +104,16 @@ static void op_publish_owned(scene *s) { publish_release(s, "a/b", 0, NULL); }
 static void op_publish_in_group(scene *s) { publish_release(s, "g/h/z", STAY, NULL); }
 static void op_publish_attributes(scene *s) { publish_release(s, "g/x", STAY, "{\"k\":[1,2]}"); }
 static void op_publish_tree(scene *s) { TREE_RELEASE(s, "t", STAY, NULL, NDPOOL_OK, "a", "b/c", "b/d", "/e"); }
+static void op_load(scene *s)
+{
+    ndpool_array b = alloc_bytes(s->victim, 3000), c = alloc_bytes(s->victim, 9000);
+    *(char *)b.data = *(char *)c.data = 1;
+    const ndpool_item items[] = {{.path = "b", .array = b.handle, .attributes = "{\"k\":1}", .attributes_bytes = 7},
+                                 {.path = "g/c", .array = c.handle}};
+    must(ndpool_publish(s->victim, "set", items, 2, STAY, 0, NULL));
+    must(ndpool_release(s->victim, b.handle));
+    must(ndpool_release(s->victim, c.handle));
+}
 static void op_replace(scene *s) { publish_release(s, "g/x", REPLACE, NULL); }
 static void op_replace_itself(scene *s) { must(publish_one(s->victim, "x", s->a.handle, REPLACE, NULL)); }
 static void op_overwrite_tree(scene *s) { TREE_RELEASE(s, "t", REPLACE, "{\"k\":1}", NDPOOL_OK, "b/c", "b/g", "a/h", "e"); }

@@ -198,7 +198,8 @@ _SO_FAR: Final = (
 def _stat_lines(v: Json) -> list[str]:
     s = v["stats"]
     wasted, held = s["held"] - s["live"], s["held"]
-    keeps = "persistent" if v["persistent"] else "ends with its last process"
+    keeps = "ends with its last process" + " and its last persistent name" * bool(s["names"])
+    keeps = "persistent" if v["persistent"] else keeps
     retired = f", {s['retired']} descriptors used up" if s["retired"] else ""
     dead = f", of them {v['dead']} dead (reap sweeps them)" if v["dead"] else ""
     so_far = [plural(s[key], one, many) for key, one, many in _SO_FAR if s[key]]

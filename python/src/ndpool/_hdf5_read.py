@@ -22,6 +22,8 @@ from .errors import DTypeError
 
 __all__ = ["plan_of"]
 
+#: attributes by which a file's dimension scales refer to each other, as netCDF4 writes them: left out, and noted
+_SCALES: Final = frozenset({"DIMENSION_LIST", "REFERENCE_LIST"})
 SPLIT_CHUNK: Final = 8 << 20  #: bytes of private memory that a compound is split by
 DType = np.dtype[Any]
 Chunks = tuple[int, ...] | None
@@ -104,6 +106,9 @@ class _Walk:
             return
         attrs, where = {}, self.where(path)
         for key in found.attrs:
+            if key in _SCALES:
+                self.plan.notes.append(Skipped(f"{where}@{key}", "references between dimension scales"))
+                continue
             try:
                 attrs[key] = _value(found.attrs[key])
             except Exception as e:  # whatever h5py says of a type that numpy has not

@@ -28,7 +28,7 @@ func Create(name string, o Options) (*Pool, error) {
 func Open(name string, o Options) (*Pool, error) { return open(name, o, false) }
 
 // OpenOrCreate attaches to the pool of that name, and creates it if there is none. A pool that is not persistent and
-// that killed processes left behind counts as none: it is replaced by an empty one.
+// that killed processes left behind counts as none, unless a persistent name keeps it: it is replaced by an empty one.
 func OpenOrCreate(name string, o Options) (*Pool, error) {
 	for range 100 {
 		p, err := open(name, o, true)

@@ -149,7 +149,8 @@ typedef struct ndpool_options {
 /* Each gives an attachment, released by ndpool_close and then ndpool_free. */
 NDPOOL_API int ndpool_create(const char *name, const ndpool_options *o, ndpool **out);
 NDPOOL_API int ndpool_open(const char *name, const ndpool_options *o, ndpool **out);
-/* A pool that is not persistent and that killed processes left behind is replaced by an empty one. */
+/* A pool that is not persistent and that killed processes left behind is replaced by an empty one, unless a persistent name
+ * keeps it. */
 NDPOOL_API int ndpool_open_or_create(const char *name, const ndpool_options *o, ndpool **out);
 /* A private copy of the tables, for looking at a pool without attaching: only ndpool_stats, ndpool_get_options, the
  * functions that list, ndpool_condition, ndpool_close and ndpool_free may be called on it. */

@@ -11,10 +11,14 @@ An array ends with its last reference in the last process, also when processes a
 functions here use the default pool, which is made when it is first used and is shared by a tree of processes; Pool
 opens pools by name, also those of programs in Go and C.
 
-Every function may be called from any thread, and by forked children. Errors are in ndpool.errors.
+Every function may be called from any thread, and by forked children. Errors are in ndpool.errors; ndpool.hdf5,
+ndpool.npy and ndpool.zarr load files into a pool, and save them.
 """
 
+import importlib as _importlib
 import logging as _logging
+import typing as _typing
+from types import ModuleType as _ModuleType
 
 from . import _attach, _core, _dtype, _exit, _pickle, errors
 from ._arrays import check_hash, handle, is_private, is_sealed, is_shared, seal, send
@@ -48,6 +52,19 @@ from ._pickle import install, make_transferable, uninstall
 from ._pool import Pool, reap, unlink
 from ._trees import Group, Item
 from .errors import NdpoolError
+
+if _typing.TYPE_CHECKING:
+    from . import hdf5 as hdf5
+    from . import npy as npy
+    from . import zarr as zarr
+else:
+
+    def __getattr__(name: str) -> _ModuleType:
+        """Imports what few programs need when it is first asked for."""
+        if name in ("hdf5", "npy", "zarr"):
+            return _importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "ArrayInfo",

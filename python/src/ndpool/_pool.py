@@ -37,7 +37,8 @@ class Pool(Names):
     __slots__ = ("__weakref__", "_core", "_descriptor", "_warn")
 
     def __init__(self, name: str, **options: Unpack[Options]) -> None:
-        """Opens the pool, or creates it. A pool that killed processes left behind is replaced by an empty one.
+        """Opens the pool, or creates it. A pool that killed processes left behind is replaced by an empty one,
+        unless a persistent name keeps it.
 
         Raises OptionsError if it exists with other options, PoolNameError, AccessError, FormatError, UncleanError,
         FilesystemError, ProcessesError or NoMemoryError."""
@@ -92,7 +93,8 @@ class Pool(Names):
         """Ends the attachment: no new work begins. Closing twice is harmless, and arrays stay valid.
 
         The mapping, and what other processes see of this one, stay until the last array of this process is gone. The
-        last process that leaves removes the pool, unless it is persistent or a transfer is in flight."""
+        last process that leaves removes the pool, unless it is persistent, a transfer is in flight, or a persistent name
+        keeps it."""
         if self._descriptor >= 0 and not self._in_flight():
             os.close(self._descriptor)
             self._descriptor = -1

@@ -1,6 +1,7 @@
 """Pools for tests, and checks that nothing of them is left."""
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 import ndpool
+
+# A shell that runs this in the background has Ctrl-C ignored, which children and Python take over; the tests want it heard.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PREFIX = f"ndpytest-{os.getpid()}-"
 

@@ -62,7 +62,7 @@ static bool victim_run(stage *g, const scenario *sc, int k, int *stores)
     return died;
 }
 
-enum { FDS = 64, PAIRS = 97 };
+enum { FDS = 64, PAIRS = 397 };
 
 /* Notes which descriptors are open, and closes those that have come since: what a death does to the description that a
  * sweep had opened. */
@@ -220,7 +220,7 @@ int main(int argc, char **argv)
         bad += learn_outcomes(sc);
         if (!sc->forks)
             bad += jumps(sc, torture, &cases);
-        bad += kills(sc, torture || sc->forks ? 1 : 3, &cases);
+        bad += kills(sc, torture || sc->forks ? 1 : 7, &cases);
     }
     rmdir(dir);
     printf("crash: %d deaths, %d wrong\n", cases, bad);

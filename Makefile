@@ -8,7 +8,7 @@ PKGS    := ./...
 CORE    := $(MAKE) --no-print-directory -s -C python/csrc
 PYTHON3  = $(firstword $(shell scripts/pythons))
 
-.PHONY: all build lib demo test lint unit race crash model fuzz-short bench arm64-build test-arm64 storm torture soak generate clean help \
+.PHONY: all build lib demo test lint unit race crash model fuzz-short bench bench-load arm64-build test-arm64 storm torture soak generate clean help \
 	c c-crash c-sanitize c-fuzz twins python duel
 
 all: build
@@ -114,6 +114,9 @@ test-arm64: ## the tests under qemu-user; not what starts itself (the examples),
 bench: ## benchmarks, medians of three; figures in bench/README.md
 	scripts/bench
 	scripts/bench-python
+
+bench-load: ## an HDF5 file of 1 GiB into a pool, beside h5py alone and cute-shm, which it fetches
+	scripts/bench-load
 
 torture: ## the crash builds with all pairs of deaths, and a death at each instruction also of the slow paths; long
 	NDPOOL_TORTURE=1 $(GO) test -timeout 2h -tags ndpool_crash -run Crash ./pool

@@ -96,7 +96,7 @@ duel: ## the examples of Go with Python, and a storm of both on one pool; MINUTE
 	$(GO) run ./fuzz/storm -minutes $(or $(MINUTES),0.3) -python $$(scripts/venv $(PYTHON3))
 
 fuzz-short: ## each fuzz target for a few seconds; FUZZTIME=10m for longer
-	scripts/fuzz $(or $(FUZZTIME),3s)
+	scripts/fuzz $(or $(FUZZTIME),2s)
 
 model: ## the protocol's rules, by spin, and the mutations that break them
 	scripts/need spin spin -- docs/model/run

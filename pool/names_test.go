@@ -402,6 +402,22 @@ func TestPersistentNameKeepsThePool(t *testing.T) {
 }
 
 // Readers of a tree get all of one publishing, while it is replaced, and their arrays stay theirs.
+func TestRemoveEverything(t *testing.T) {
+	p, _ := newTestPool(t, Options{Capacity: 4 << 20})
+	put(t, p, "run/1", 1)
+	put(t, p, "run/2", 2)
+	put(t, p, "x", 3)
+	_, err := p.PublishTree("empty", Tree{})
+	require.NoError(t, err)
+	n, err := p.RemoveTree("")
+	require.NoError(t, err)
+	require.Equal(t, 4, n, "three arrays' names and a group of its own; run is there for the sake of its names")
+	require.Empty(t, paths(t, p, ""))
+	n, err = p.RemoveTree("")
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
 func TestTreeOfOneMoment(t *testing.T) {
 	h, p := createHeap(t, Options{Capacity: 4 << 20})
 	publish := func(n int64) {

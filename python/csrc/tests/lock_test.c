@@ -127,6 +127,24 @@ static void test_give_up(void)
     ndpool_free(p);
 }
 
+static bool asked_twice(void *arg) { return ++*(int *)arg < 2; }
+
+/* Who waits is asked whether to go on, keeps his place meanwhile, and leaves nothing behind when he is told to stop. */
+static void test_while(void)
+{
+    ndpool *p = create(), *q = open_again();
+    ndpool_name_lock l = find(p);
+    int asked = 0;
+    CHECK(take(q, l, 0, 0) == NDPOOL_OK);
+    CHECK(ndpool_lock_while(p, l, 0, PATIENCE, asked_twice, &asked, &torn) == NDPOOL_ERR_TIMEOUT && asked == 2);
+    CHECK(ndpool_unlock(q, l, 0) == NDPOOL_OK && is_free(p, l));
+    asked = 0;
+    CHECK(ndpool_lock_while(p, l, 0, PATIENCE, asked_twice, &asked, &torn) == NDPOOL_OK && asked == 0);
+    CHECK(ndpool_unlock(p, l, 0) == NDPOOL_OK && is_free(p, l));
+    ndpool_free(q);
+    ndpool_free(p);
+}
+
 /* A thread that takes the lock and lets it go at once. */
 typedef struct taker {
     ndpool *p;
@@ -442,6 +460,7 @@ int main(int argc, char **argv)
     test_share();
     test_not_locked();
     test_give_up();
+    test_while();
     test_writer_first();
     test_removed();
     test_close();

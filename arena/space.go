@@ -40,3 +40,6 @@ func Sleep(w *shm.U32, value uint32, d time.Duration) { futexWait(w, value, d) }
 
 // Wake wakes all who sleep on a word of the segment.
 func Wake(w *shm.U32) { futexWake(w, math.MaxInt32) }
+
+// WakeSome wakes at most n who sleep on a word of the segment.
+func WakeSome(w *shm.U32, n int) { futexWake(w, n) }

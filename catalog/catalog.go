@@ -80,6 +80,9 @@ type Value struct {
 // Implicit is the owner of a group that is there for the sake of the names in it.
 const Implicit = layout.Ident(layout.NameImplicit)
 
+// Pool is the owner of a name that stays until it is removed, but does not keep the pool. Neither is a process.
+const Pool = layout.Ident(layout.NamePool)
+
 // IsGroup tells whether the value is a group's.
 func (v Value) IsGroup() bool { return v.Array == 0 }
 

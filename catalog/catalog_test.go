@@ -291,7 +291,7 @@ func TestDisown(t *testing.T) {
 		require.NoError(t, c.Put(path, Value{Attributes: 2, Owner: me}, replace))
 	}
 	require.NoError(t, c.Commit())
-	require.True(t, Stays(tab.arena))
+	require.True(t, Stays(tab.arena, nil))
 	c = tab.Begin()
 	c.Disown(1)
 	require.NoError(t, c.Commit())
@@ -302,11 +302,11 @@ func TestDisown(t *testing.T) {
 	e, _ = tab.Find("stays")
 	c = tab.Begin()
 	c.Leave(e)
-	require.True(t, Stays(tab.arena), "not yet decided")
+	require.True(t, Stays(tab.arena, nil), "not yet decided")
 	tab.arena.Ctl.Commit.Store(1)
-	require.False(t, Stays(tab.arena))
+	require.False(t, Stays(tab.arena, nil))
 	require.NoError(t, c.Commit())
-	require.False(t, Stays(tab.arena))
+	require.False(t, Stays(tab.arena, nil))
 }
 
 func TestPaths(t *testing.T) {

@@ -3,10 +3,11 @@ package catalog
 import (
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/arena/layout"
+	"github.com/ndpool/ndpool/handle"
 )
 
 // Disown removes the names that a slot's processes own, whatever their incarnation, in the change: their groups become
-// implicit, so that those go in which no other names are.
+// implicit, so that those go in which no other names are. Implicit and Pool are no slot's.
 func (c *Change) Disown(slot int) {
 	t := c.table
 	for e := range t.Committed() {
@@ -30,13 +31,14 @@ func (t *Table) SweepLocks(slot int) {
 	}
 }
 
-// Stays tells whether a segment has a name that goes with nobody. It needs no lock if nobody is attached, and heeds a
-// change in which the last one died.
-func Stays(a *arena.Arena) bool {
+// Stays tells whether a segment has a name that keeps it: one that goes with nobody, or one that goes with the pool and whose value
+// wanted wants. It needs no lock if nobody is attached, and heeds a change in which the last one died.
+func Stays(a *arena.Arena, wanted func(handle.Handle) bool) bool {
 	decided := a.Ctl.Commit.Load() != 0
 	for e := range committed(a) {
 		w, _ := rolled(layout.NameWord(a.Names[e].Word.Load()), decided)
-		if w.Kind() == layout.NameLive && a.Names[e].Values[w.Current()].Owner.Load() == 0 {
+		v := readValue(&a.Names[e].Values[w.Current()])
+		if w.Kind() == layout.NameLive && (v.Owner == 0 || v.Owner == Pool && wanted(v.Array)) {
 			return true
 		}
 	}

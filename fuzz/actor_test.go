@@ -1,6 +1,7 @@
 package fuzz
 
 import (
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -41,14 +42,25 @@ type answer struct {
 	Message []byte
 	Reaped  pool.Reaped
 	Stats   pool.Stats
+
+	N                 int // a count, or the byte of a frame
+	Items             []item
+	Sequence, Skipped uint64
 }
 
 // sentinels are the errors that the machine tells apart.
 var sentinels = map[string]error{"": nil, "full": pool.ErrFull, "table": pool.ErrTableFull, "stale": pool.ErrStale, "foreign": pool.ErrForeignHandle,
 	"spent": pool.ErrSpent, "expired": pool.ErrExpired, "recalled": pool.ErrRecalled, "receiver": pool.ErrNotReceiver, "sender": pool.ErrNotSender,
-	"forged": pool.ErrForged, "dead": pool.ErrDead, "held": pool.ErrHeld, "sealed": pool.ErrSealed, "view": pool.ErrView}
+	"forged": pool.ErrForged, "dead": pool.ErrDead, "held": pool.ErrHeld, "sealed": pool.ErrSealed, "view": pool.ErrView,
+	"time": context.DeadlineExceeded, "shut": pool.ErrShut, "long": pool.ErrTooLong, "writer": pool.ErrWriter, "none": pool.ErrNoFrame}
 
 func nameOf(err error) string {
+	switch { // one is the other, too
+	case errors.Is(err, pool.ErrWriterDied):
+		return "died"
+	case errors.Is(err, pool.ErrEnded):
+		return "ended"
+	}
 	for name, e := range sentinels {
 		if e != nil && errors.Is(err, e) {
 			return name
@@ -66,6 +78,7 @@ type actor interface {
 type local struct {
 	p    *pool.Pool
 	refs map[int]*pool.Array
+	rings
 }
 
 func (l *local) end() {}
@@ -140,8 +153,14 @@ func (l *local) tend(q ask, r *answer) (err error) {
 		if v, err = l.p.Verify(pool.VerifyOptions{Content: true}); err == nil && !v.Clean() {
 			err = fmt.Errorf("%d faults, first: %v", len(v.Faults), v.Faults[0])
 		}
+	case "remove":
+		err = l.p.Remove(q.Dir)
 	default:
-		panic("no verb " + q.Verb)
+		known, err := l.ring(q, r)
+		if !known {
+			panic("no verb " + q.Verb)
+		}
+		return err
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 const grace = 5 * time.Millisecond
 
 func options(dir string) pool.Options {
-	return pool.Options{Dir: dir, Capacity: 3 << 20, Arrays: 256, Processes: 5, Tickets: 8, Names: 1, Grace: grace, Persistent: true}
+	return pool.Options{Dir: dir, Capacity: 3 << 20, Arrays: 256, Processes: 5, Tickets: 8, Names: 8, Grace: grace, Persistent: true}
 }
 
 // block is a block as the oracle knows it.
@@ -88,16 +88,24 @@ func (m *machine) name() int { m.names++; return m.names }
 func (m *machine) attach(mortal bool) {
 	p := &process{actor: &local{}, mortal: mortal}
 	if mortal {
-		if n := len(idle); n > 0 {
-			p.actor, idle = idle[n-1], idle[:n-1]
-		} else if r, err := startRemote(); err == nil {
-			p.actor = r
-		} else {
-			m.Fatal(err)
-		}
+		p.actor = m.child()
 	}
 	p.id = m.ask(p, ask{Verb: "open", Dir: m.dir}, "").Self
 	m.procs = append(m.procs, p)
+}
+
+// child returns a child without an attachment.
+func (m *machine) child() actor {
+	if n := len(idle); n > 0 {
+		r := idle[n-1]
+		idle = idle[:n-1]
+		return r
+	}
+	r, err := startRemote()
+	if err != nil {
+		m.Fatal(err)
+	}
+	return r
 }
 
 func (m *machine) open(t *rapid.T) {

@@ -47,10 +47,15 @@ func base() string {
 	return os.TempDir()
 }
 
-func TestPoolOfProcesses(t *testing.T) {
+// moreSteps makes runs longer than rapid's default.
+func moreSteps() {
 	if f := flag.Lookup("rapid.steps"); f.Value.String() == f.DefValue {
 		_ = f.Value.Set("150")
 	}
+}
+
+func TestPoolOfProcesses(t *testing.T) {
+	moreSteps()
 	rapid.Check(t, property)
 }
 

@@ -73,10 +73,16 @@ func (p *Pool) storeAttrs(at Attrs) (Block, error) {
 		return Block{}, err
 	}
 	b, err := p.AllocBlock(len(text))
-	if err == nil {
-		copy(b.Bytes(), text)
+	if err != nil {
+		return b, err
 	}
-	return b, err
+	mem, err := b.bytes()
+	if err != nil {
+		b.Release()
+		return Block{}, err
+	}
+	copy(mem, text)
+	return b, nil
 }
 
 // text returns the JSON text: keys sorted, no spaces.

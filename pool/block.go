@@ -31,13 +31,22 @@ func (p *Pool) AllocBlock(n int) (Block, error) {
 
 // Bytes returns the block's memory, not to be used after Release.
 func (b Block) Bytes() []byte {
+	mem, err := b.bytes()
+	if err != nil {
+		panic(err.Error())
+	}
+	return mem
+}
+
+// bytes is Bytes, and fails where the segment is damaged.
+func (b Block) bytes() ([]byte, error) {
 	p, i := b.pool, int(b.desc)
 	e := layout.Extent(p.desc(i).Extent.Load())
 	n := p.desc(i).Bytes.Load()
 	if !e.Valid(p.pages) || n > e.Size() {
-		panic(p.corrupt(i, "extent", uint64(e), n).Error())
+		return nil, p.corrupt(i, "extent", uint64(e), n)
 	}
-	return p.arena.Data(e.Offset(), n)
+	return p.arena.Data(e.Offset(), n), nil
 }
 
 // Handle returns the block's handle: see Array.Handle.

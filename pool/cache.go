@@ -146,8 +146,20 @@ func (p *Pool) takeFrom(s, bin int, m *meta, shape []int) (int, bool) {
 	return i, ok
 }
 
-// drop ends one reference of this process; the last of all parks the block. Release never waits for the segment lock.
+// drop ends one reference of this process; the last of all parks the block. Release never waits for the segment lock, but for that
+// of a ring.
 func (p *Pool) drop(i int) {
+	if p.dropRef(i) {
+		p.endRings()
+	}
+	if p.closed.Load() {
+		p.finish()
+	}
+}
+
+// dropRef is drop for who may hold the segment lock: a ring of which it was the last reference waits among the pending blocks until
+// somebody takes the lock. It tells whether one does.
+func (p *Pool) dropRef(i int) (ended bool) {
 	st := p.refs.Lock(i)
 	if p.refs.CountLocked(i) == 0 {
 		st.Unlock()
@@ -156,13 +168,26 @@ func (p *Pool) drop(i int) {
 	last := p.refs.DropLocked(i)
 	st.Live--
 	if last {
-		p.parkLocked(i)
+		ended = p.lastLocked(i)
 		p.arena.SpaceFreed() // as long as the stripe is held nobody unmaps the segment
 	}
 	st.Unlock()
-	if p.closed.Load() {
-		p.finish()
+	if ended {
+		p.postpone(i)
 	}
+	return ended
+}
+
+// lastLocked sees to a block of which this process has ended the last reference of all: it is parked, unless it is a ring, which is never
+// CACHED. A ring becomes BUSY, and the caller postpones it; a death before that is ended leaves BUSY of a dead process.
+// Precondition: the stripe of i is held.
+func (p *Pool) lastLocked(i int) (ring bool) {
+	if p.isRing(i) {
+		p.refs.Own(i, layout.Busy)
+		return true
+	}
+	p.parkLocked(i)
+	return false
 }
 
 // batch is how many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB.

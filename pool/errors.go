@@ -44,6 +44,21 @@ var (
 	// ErrNotLocked is returned when the lock of a name is not the caller's to let go.
 	ErrNotLocked = errors.New("name is not locked by this process")
 
+	// ErrKind is returned for a stream or a queue where an array is wanted, or the other way, or one of them for the other.
+	ErrKind = errors.New("not that kind of block")
+	// ErrWriter is returned when a living process writes the stream already: see WriterError.
+	ErrWriter = errors.New("stream has a writer")
+	// ErrEnded is returned to a reader, once, when the writer of the stream has come to an end.
+	ErrEnded = errors.New("writer of the stream has ended")
+	// ErrWriterDied is returned to a reader, once, when the writer of the stream has died. It is an ErrEnded, too.
+	ErrWriterDied error = diedError{}
+	// ErrNoFrame is returned by Newest when there is no frame.
+	ErrNoFrame = errors.New("stream has no frame")
+	// ErrShut is returned when a queue was shut down: at once to who puts, and when it is empty to who gets.
+	ErrShut = errors.New("queue was shut down")
+	// ErrTooLong is returned for an item that takes more entries than the queue has.
+	ErrTooLong = errors.New("item is too long for the queue")
+
 	ErrPath        = catalog.ErrPath         // not a name of the catalog
 	ErrNoName      = catalog.ErrNoName       // the catalog has no such name
 	ErrNameTaken   = catalog.ErrTaken        // the catalog has that name already
@@ -74,6 +89,26 @@ var (
 	errNoDesc  = errors.New("no free descriptor")
 	errNoEntry = errors.New("no free entry of the catalog")
 )
+
+// diedError is what ErrWriterDied is.
+type diedError struct{}
+
+func (diedError) Error() string { return "writer of the stream has died" }
+
+func (diedError) Unwrap() error { return ErrEnded }
+
+// WriterError tells who writes a stream. It wraps ErrWriter.
+type WriterError struct {
+	Path    string
+	Process ProcessID
+	Pid     int // in its own PID namespace
+}
+
+func (e *WriterError) Error() string {
+	return fmt.Sprintf("write stream %q: process %d (slot %d) writes it", e.Path, e.Pid, e.Process.ident().Slot())
+}
+
+func (e *WriterError) Unwrap() error { return ErrWriter }
 
 // SpaceError tells why an array did not fit. It wraps ErrFull. All sizes are bytes.
 type SpaceError struct {

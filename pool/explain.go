@@ -74,7 +74,7 @@ func (p *Pool) mostNames() (holder string, n int) {
 	for e := range p.names.Committed() {
 		v, ok := p.names.Named(e)
 		switch slot := v.Owner.Slot(); {
-		case ok && v.Owner == 0:
+		case ok && (v.Owner == 0 || v.Owner == catalog.Pool):
 			stay++
 		case ok && slot < len(held):
 			held[slot]++
@@ -82,7 +82,7 @@ func (p *Pool) mostNames() (holder string, n int) {
 	}
 	slot := most(held)
 	if stay > int(held[slot]) {
-		return "nobody (persistent names)", stay
+		return "nobody (names that stay)", stay
 	}
 	return p.slotName(slot), int(held[slot])
 }

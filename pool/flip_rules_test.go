@@ -36,12 +36,12 @@ var unnoticed = []rule{
 	{"Control.Change", "if no name has a greater version", "any number of changes may have been", func(f *flips, _ spot, _ int) bool {
 		return !anyName(f.now, func(v *layout.NameValue) bool { return v.Version.Load() > f.now.Ctl.Change.Load() })
 	}},
-	{"Slot.Word", "phase, of a process that has no block, no ticket and no name", "it may come or leave", func(f *flips, s spot, _ int) bool {
-		return s.at == 0 && slotWord(f.now, s).Valid() && !ownsAny(f.was, s.index) && !ticketNames(f.was, s.index, allTickets) && !nameNames(f.was, s.index)
+	{"Slot.Word", "phase, of a process that has no block, no ticket, no name and no part in a ring", "it may come or leave", func(f *flips, s spot, _ int) bool {
+		return s.at == 0 && slotWord(f.now, s).Valid() && !ownsAny(f.was, s.index) && !ticketNames(f.was, s.index, allTickets) && !nameNames(f.was, s.index) && !ringNames(f.was, s.index)
 	}},
-	{"Slot.Word", "incarnation, if no open ticket names a later one, or this one as alive, and no name or its lock does", "a slot may have been used any number of times", func(f *flips, s spot, _ int) bool {
+	{"Slot.Word", "incarnation, if no open ticket names a later one, or this one as alive, and no name, its lock or a ring does", "a slot may have been used any number of times", func(f *flips, s spot, _ int) bool {
 		inc := slotWord(f.now, s).Incarnation()
-		return s.at >= 4 && !nameNames(f.was, s.index) && !ticketNames(f.was, s.index, func(k *layout.Ticket, sender bool) bool {
+		return s.at >= 4 && !nameNames(f.was, s.index) && !ringNames(f.was, s.index) && !ticketNames(f.was, s.index, func(k *layout.Ticket, sender bool) bool {
 			id := layout.Ident(k.Sender.Load())
 			return !sender || id.Incarnation() > inc || k.Receiver.Load() == 0 && k.Deadline.Load() == 0
 		})
@@ -67,16 +67,16 @@ var unnoticed = []rule{
 		return f.was.Tickets[s.index].Deadline.Load() != 0 && f.now.Tickets[s.index].Deadline.Load() != 0
 	}},
 	{"Desc.State", "epoch", "any number is one", func(_ *flips, s spot, _ int) bool { return s.at >= 2 }},
-	{"Desc.State", "sealed, of a LIVE block", "any array may be sealed", func(f *flips, s spot, bit int) bool {
-		return s.at == 0 && bit == 4 && kindOf(f.was, s) == layout.Live
+	{"Desc.State", "sealed, of a LIVE block that is no ring and in no stream", "any array may be sealed", func(f *flips, s spot, bit int) bool {
+		return s.at == 0 && bit == 4 && kindOf(f.was, s) == layout.Live && ringOf(f.was, s.index) == nil && !inStream(f.was, s.index)
 	}},
-	{"Desc.State", "kind, among BUSY, LIVE and CACHED, of a block in no transfer and without a name while processes are attached", "they go through these without the lock", func(f *flips, s spot, bit int) bool {
+	{"Desc.State", "kind, among BUSY, LIVE and CACHED, of a block in no transfer, in no ring and without a name while processes are attached", "they go through these without the lock", func(f *flips, s spot, bit int) bool {
 		return s.at == 0 && bit < 4 && passing(kindOf(f.was, s)) && passing(kindOf(f.now, s)) && !recorded(f.was, s)
 	}},
 	{"Desc.State", "owner, to another slot in use", "a block may be anybody's", func(f *flips, s spot, _ int) bool {
 		return s.at == 1 && inUse(f.now, layout.State(f.now.Descs[s.index].State.Load()).Owner())
 	}},
-	{"Desc.Gen", "number, of a block that is not RETIRED, in no transfer and without a name", "any generation may have come; handles of the old one are refused", func(f *flips, s spot, _ int) bool {
+	{"Desc.Gen", "number, of a block that is not RETIRED, in no transfer, in no ring and without a name", "any generation may have come; handles of the old one are refused", func(f *flips, s spot, _ int) bool {
 		return s.at < 4 && kindOf(f.was, s) != layout.Retired && !recorded(f.was, s)
 	}},
 	{"Desc.Gen", "exhausted, of a BUSY or CACHED block in its first generation", "it may have gone round", func(f *flips, s spot, _ int) bool {
@@ -113,6 +113,10 @@ var unnoticed = []rule{
 	{"Desc.Flags", "HASHED, of a block that is not sealed, or becomes one without a hash", "a hash is no duty", func(f *flips, s spot, bit int) bool {
 		d := &f.now.Descs[s.index]
 		return s.at == 0 && 1<<bit == layout.DescHashed && (!layout.State(d.State.Load()).Sealed() || d.Flags.Load()&layout.DescHashed == 0)
+	}},
+	{"Desc.Flags", "RING, of a ring in which nothing is and that does not go with the pool", "its bytes may be any bytes", func(f *flips, s spot, bit int) bool {
+		r := ringOf(f.was, s.index)
+		return s.at == 0 && 1<<bit == layout.DescRing && r != nil && r.ring.Head.Load() == r.ring.Tail.Load() && !goesWithPool(f.was, s)
 	}},
 	{"Desc.Hash", "of a block that is not sealed with a hash", "not read", func(f *flips, s spot, _ int) bool {
 		d := &f.was.Descs[s.index]
@@ -160,6 +164,36 @@ var unnoticed = []rule{
 		return inUse(f.now, s.at*8+bit)
 	}},
 	{"Slab.Map", "if Head is 0", "not read", func(f *flips, s spot, _ int) bool { return f.was.Slabs[s.index].Head.Load() == 0 }},
+	{"Ring.Readers", "if it takes as many granules, and nobody is left out", "there may be any number", func(f *flips, s spot, _ int) bool {
+		n := f.now.Descs[s.index].Bytes.Load()
+		r := ringOf(f.now, s.index)
+		return r != nil && layout.RingBytes(len(r.entries), len(r.readers)) == n
+	}},
+	{"Ring.Writer", "to another process that is attached", "anybody may write", func(f *flips, s spot, _ int) bool {
+		return inUse(f.now, layout.Ident(ringOf(f.now, s.index).ring.Writer.Load()).Slot())
+	}},
+	{"Ring.State", "of a queue, to the other one", "anybody may shut it down", func(f *flips, s spot, bit int) bool {
+		return s.at == 0 && bit == 0 && ringOf(f.was, s.index).ring.Kind.Load() == uint32(layout.RingQueue)
+	}},
+	{"RingReader.Reader", "to another process that is attached", "anybody may read", func(f *flips, s spot, _ int) bool {
+		return inUse(f.now, layout.Ident(ringOf(f.now, s.index).readers[s.part].Reader.Load()).Slot())
+	}},
+	{"RingReader.Position", "of nobody", "not read", func(f *flips, s spot, _ int) bool {
+		return ringOf(f.was, s.index).readers[s.part].Reader.Load() == 0
+	}},
+	{"RingReader.Position", "to another one from Tail to Head", "a reader may be anywhere", func(f *flips, s spot, _ int) bool {
+		r := ringOf(f.now, s.index)
+		at := r.readers[s.part].Position.Load()
+		return at >= r.ring.Tail.Load() && at <= r.ring.Head.Load()
+	}},
+	{"RingEntry.Number", "of an entry that does not count", "not read", noEntry},
+	{"RingEntry.Array", "of an entry that does not count", "not read", noEntry},
+	{"RingEntry.Attributes", "of an entry that does not count", "not read", noEntry},
+	{"RingEntry.Word", "of an entry that does not count", "not read", noEntry},
+	{"RingEntry.Word", "kind, of an item of a queue", "any bytes may be a message or a pickle", func(f *flips, s spot, _ int) bool {
+		w := layout.EntryWord(ringOf(f.now, s.index).entries[s.part].Word.Load())
+		return s.at == 0 && w.Valid() && !w.IsAttached()
+	}},
 	{"header", "behind the dtype's text", "padding", func(f *flips, s spot, _ int) bool {
 		return s.at >= textEnd(f.was, s)
 	}},
@@ -213,7 +247,66 @@ func nameNames(a *arena.Arena, slot int) bool {
 	return anyName(a, func(v *layout.NameValue) bool { return layout.Ident(v.Owner.Load()).Slot() == slot })
 }
 
-// recorded tells whether a ticket or a name has the handle of a block.
+// ringOf returns the ring that a block is, or nil.
+func ringOf(a *arena.Arena, i int) *handRing {
+	if d := &a.Descs[i]; d.Flags.Load()&layout.DescRing == 0 || layout.State(d.State.Load()).Kind() != layout.Live {
+		return nil
+	}
+	r := overRing(a, i)
+	return &r
+}
+
+// eachRing calls f for each ring.
+func eachRing(a *arena.Arena, f func(i int, r *handRing)) {
+	for i := range a.Descs {
+		if r := ringOf(a, i); r != nil {
+			f(i, r)
+		}
+	}
+}
+
+// ringNames tells whether a process in a slot is the writer of a ring, or entered as a reader.
+func ringNames(a *arena.Arena, slot int) (found bool) {
+	eachRing(a, func(_ int, r *handRing) {
+		found = found || layout.Ident(r.ring.Writer.Load()).Slot() == slot
+		for k := range r.readers {
+			found = found || layout.Ident(r.readers[k].Reader.Load()).Slot() == slot
+		}
+	})
+	return found
+}
+
+// inStream tells whether a stream has a block as a frame.
+func inStream(a *arena.Arena, block int) (found bool) {
+	eachRing(a, func(_ int, r *handRing) {
+		for s := r.ring.Tail.Load(); s != r.ring.Head.Load() && r.ring.Kind.Load() == uint32(layout.RingStream); s++ {
+			i, _ := a.Geo.DescIndex(uint32(r.entry(s).Array.Load()))
+			found = found || i == block
+		}
+	})
+	return found
+}
+
+// noEntry tells whether an entry of a ring does not count.
+func noEntry(f *flips, s spot, _ int) bool {
+	r := ringOf(f.was, s.index)
+	for at := r.ring.Tail.Load(); at != r.ring.Head.Load(); at++ {
+		if int(at%uint64(len(r.entries))) == s.part {
+			return false
+		}
+	}
+	return true
+}
+
+// goesWithPool tells whether a block has a name that goes with the pool.
+func goesWithPool(a *arena.Arena, s spot) bool {
+	return anyName(a, func(v *layout.NameValue) bool {
+		i, _ := a.Geo.DescIndex(uint32(v.Array.Load()))
+		return i == s.index && v.Owner.Load() == layout.NamePool
+	})
+}
+
+// recorded tells whether a ticket, a ring or a name has the handle of a block.
 func recorded(a *arena.Arena, s spot) bool {
 	d := &a.Descs[s.index]
 	return d.Tickets.Load() != 0 || d.Names.Load() != 0

@@ -25,7 +25,7 @@ type spot struct {
 	off    uint64 // in the file
 	region int
 	index  int    // of the record in its region
-	part   int    // of the struct in its record, where there are some: which value of a name
+	part   int    // of the struct in its record, where there are some: which value of a name, which reader or entry of a ring
 	field  string // "Desc.Gen"; for regions of words, their title
 	at     int    // byte within the field
 	free   bool   // nothing rests on it at any time
@@ -77,7 +77,7 @@ func (s spot) within(typ reflect.Type) spot {
 
 func (s spot) String() string { return fmt.Sprintf("%s %d, byte %d", s.field, s.index, s.at) }
 
-// bookkeeping returns all bytes of a segment's tables, and of the headers of its arrays.
+// bookkeeping returns all bytes of a segment's tables, of the headers of its arrays, and of its rings.
 func bookkeeping(a *arena.Arena) (spots []spot) {
 	for region := layout.RegionControl; region < layout.RegionData; region++ {
 		r := a.Geo.Regions[region]
@@ -96,9 +96,36 @@ func bookkeeping(a *arena.Arena) (spots []spot) {
 			continue
 		}
 		start := a.Geo.Regions[layout.RegionData].Offset + layout.Extent(d.Extent.Load()).Offset()
+		if d.Flags.Load()&layout.DescRing != 0 {
+			spots = append(spots, ringSpots(overRing(a, i), i, start)...)
+		}
 		for at := range int(d.Header.Load()) {
 			spots = append(spots, spot{off: start + uint64(at), region: layout.RegionData, index: i, field: "header", at: at})
 		}
+	}
+	return spots
+}
+
+// ringSpots returns all bytes of a ring.
+func ringSpots(r handRing, i int, start uint64) (spots []spot) {
+	entries := uint64(len(r.words)*8) - uint64(len(r.entries))*layout.RingEntrySize
+	readers := layout.RingSize + uint64(len(r.readers))*layout.RingReaderSize
+	for at := range uint64(len(r.words) * 8) {
+		s := spot{off: start + at, region: layout.RegionData, index: i}
+		switch {
+		case at < layout.RingSize:
+			s.at = int(at)
+			s = s.within(reflect.TypeFor[layout.Ring]())
+		case at < readers:
+			s.part, s.at = int((at-layout.RingSize)/layout.RingReaderSize), int((at-layout.RingSize)%layout.RingReaderSize)
+			s = s.within(reflect.TypeFor[layout.RingReader]())
+		case at < entries:
+			s.field = "gap"
+		default:
+			s.part, s.at = int((at-entries)/layout.RingEntrySize), int((at-entries)%layout.RingEntrySize)
+			s = s.within(reflect.TypeFor[layout.RingEntry]())
+		}
+		spots = append(spots, s)
 	}
 	return spots
 }
@@ -114,9 +141,10 @@ func (s spot) bits(was *arena.Arena) (bits []int) {
 		return all
 	}
 	switch s.field {
-	case "committed", "Slot.Word", "Ticket.Word", "Desc.State", "Desc.Gen", "Name.Word", "Name.Lock":
+	case "committed", "Slot.Word", "Ticket.Word", "Desc.State", "Desc.Gen", "Name.Word", "Name.Lock", "RingEntry.Word":
 		return all
-	case "Ticket.Sender", "Ticket.Receiver", "NameValue.Owner", "Control.Change", "Desc.Header", "Desc.DType", "Desc.NDim", "Desc.Flags":
+	case "Ticket.Sender", "Ticket.Receiver", "NameValue.Owner", "Control.Change", "Desc.Header", "Desc.DType", "Desc.NDim", "Desc.Flags",
+		"Ring.Kind", "Ring.Flags", "Ring.Entries", "Ring.Readers", "Ring.Head", "Ring.Tail", "Ring.Items", "Ring.Writer", "Ring.State", "RingReader.Reader", "RingReader.Position":
 		if s.at == 0 {
 			return all
 		}

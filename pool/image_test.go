@@ -26,11 +26,12 @@ var structured = must(dtype.Parse(`{"itemsize":16,"fields":[["x","<f4",0],["y","
 var tenDims = []int{1, 2, 1, 2, 1, 2, 1, 2, 1, 3}
 
 // world is a small pool that contains every kind of thing, on the Go heap: blocks of every state, metadata of every form,
-// tickets of every end, names, slabs, and runs of pages within and across chunks.
+// tickets of every end, names, rings, slabs, and runs of pages within and across chunks.
 type world struct {
 	heap    *arena.Heap
 	p, q, r *Pool // in the slots 0, 1 and 2; slot 3 was used, 4 and 5 never
 	arrays  []*Array
+	hand    []handRing
 }
 
 func newWorld(t testing.TB) *world { return newWorldOf(t, worldOptions) }
@@ -44,6 +45,7 @@ func newWorldOf(t testing.TB, o Options) *world {
 	w.shared()
 	w.tickets()
 	w.names()
+	w.rings()
 	w.cached()
 	return w
 }
@@ -126,12 +128,15 @@ func (w *world) cached() {
 }
 
 // newWorldAtRest is a world whose processes have left: what lives lives by transfers that wait for their deadline,
-// and by names that stay.
+// by names that stay, and by rings that these name.
 func newWorldAtRest(t testing.TB) *arena.Heap {
 	w := newWorld(t)
 	for _, a := range w.arrays {
 		must(a.Message())
 		a.Release()
+	}
+	for _, r := range w.hand {
+		r.array.Release()
 	}
 	w.p.Close()
 	w.q.Close()

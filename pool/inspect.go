@@ -111,6 +111,7 @@ func (p *Pool) countBlocks(s *Stats) {
 // ArrayInfo describes an array in the pool.
 type ArrayInfo struct {
 	Handle    handle.Handle `json:"handle"`
+	Ring      RingKind      `json:"ring,omitempty"` // "": an array; of a ring DType and Shape say nothing
 	DType     dtype.Type    `json:"dtype"`
 	Shape     []int         `json:"shape"`
 	Fortran   bool          `json:"fortran"`
@@ -119,14 +120,14 @@ type ArrayInfo struct {
 	Offset    uint64        `json:"offset"` // of the users' bytes in the data region
 	Sealed    bool          `json:"sealed"`
 	Hashed    bool          `json:"hashed"`
-	Private   bool          `json:"private"` // never shared
-	Holders   []int         `json:"holders"` // slots
-	InTransit int           `json:"in_transit"`
+	Private   bool          `json:"private"`    // never shared
+	Holders   []int         `json:"holders"`    // slots
+	InTransit int           `json:"in_transit"` // transfers, and entries of streams and queues
 	Named     bool          `json:"named"`
 }
 
-// Arrays iterates over all arrays that are alive, by descriptor. An array whose metadata cannot be read is left out;
-// Verify names it.
+// Arrays iterates over all arrays that are alive, by descriptor, and over the blocks that are no arrays: streams, queues, and
+// texts of attributes. One whose metadata cannot be read is left out; Verify names it.
 func (p *Pool) Arrays() iter.Seq[ArrayInfo] {
 	return func(yield func(ArrayInfo) bool) {
 		for i := range p.descs() {
@@ -147,12 +148,14 @@ func (p *Pool) arrayInfo(i int) (ArrayInfo, bool) {
 			return ArrayInfo{}, false
 		}
 		var buf shapeBuf
-		m, shape, err := p.read(i, &buf)
+		m, shape, err := p.readBlock(i, &buf)
 		e, ok := p.extent(i)
-		if err != nil || !ok {
+		kind, bad := p.ringKind(i, &m)
+		if err != nil || bad != nil || !ok {
 			continue
 		}
-		if info := p.info(i, before, e, &m, shape); p.state(i) == before {
+		info := p.info(i, before, e, &m, shape)
+		if info.Ring = kind; p.state(i) == before {
 			return info, true
 		}
 	}
@@ -160,19 +163,24 @@ func (p *Pool) arrayInfo(i int) (ArrayInfo, bool) {
 }
 
 func (p *Pool) info(i int, s layout.State, e layout.Extent, m *meta, shape []int) ArrayInfo {
-	info := ArrayInfo{Handle: p.handleOf(i), DType: m.dt, Shape: slices.Clone(shape), Fortran: m.fortran(), Bytes: m.bytes,
+	return ArrayInfo{Handle: p.handleOf(i), DType: m.dt, Shape: slices.Clone(shape), Fortran: m.fortran(), Bytes: m.bytes,
 		Extent: e.Size(), Offset: e.Offset() + m.header, Sealed: s.Sealed(), Hashed: m.flags&layout.DescHashed != 0,
 		Private: s.Kind() == layout.Private, InTransit: int(p.desc(i).Tickets.Load()),
-		Named: p.refs.Holds(i, layout.Named), Holders: []int{}}
-	if info.Private {
-		info.Holders = append(info.Holders, s.Owner())
+		Named: p.refs.Holds(i, layout.Named), Holders: p.holders(i, s)}
+}
+
+// holders returns the slots that hold a block.
+func (p *Pool) holders(i int, s layout.State) []int {
+	slots := []int{}
+	if s.Kind() == layout.Private {
+		slots = append(slots, s.Owner())
 	}
 	for slot := range p.arena.Slots {
 		if p.refs.Holds(i, slot) {
-			info.Holders = append(info.Holders, slot)
+			slots = append(slots, slot)
 		}
 	}
-	return info
+	return slots
 }
 
 // ProcessInfo describes a place in the process table that is in use.

@@ -35,8 +35,8 @@ var Laws = []Law{
 	{"holder", "only slots in use hold blocks", false},
 	{"alive", "a LIVE block has a holder", true},
 	{"unheld", "a block that is not LIVE has no holder", true},
-	{"transit", "a block has the pseudo-holder IN TRANSIT if and only if a transfer of it is in flight", false},
-	{"ticket-count", "a block's count of tickets is the number of open tickets that name it", false},
+	{"transit", "a block has the pseudo-holder IN TRANSIT if and only if a transfer of it is in flight, or an entry of a ring names it", false},
+	{"ticket-count", "a block's count of tickets is the number of open tickets and of entries of rings that name it", false},
 	{"named", "a block has the pseudo-holder NAMED if and only if a value of the catalog names it", false},
 	{"name-count", "a block's count of names is the number of values of the catalog that name it", false},
 	{"ticket", "every bit of a ticket's word has a meaning, and a ticket that was used has a nonce", false},
@@ -52,9 +52,15 @@ var Laws = []Law{
 	{"name-unique", "no two names of a group have the same component", false},
 	{"name-value", "the handles of a name's value lead to LIVE blocks in their present generation", false},
 	{"name-version", "the version of a name is the number of a change that has been", false},
-	{"name-owner", "a name goes with nobody, or with a process that is attached; an implicit group has names in it, and no attributes", false},
+	{"name-owner", "a name goes with nobody, with a process that is attached or, a ring's, with the pool; an implicit group has names in it, and no attributes", false},
 	{"attributes", "attributes are an array of at most 1 MiB bytes in one dimension, with the text of a JSON object", false},
 	{"name-lock", "the lock of a name names no writer or one that is attached, and only readers that are attached", false},
+	{"ring-flag", "a ring is PRIVATE, or LIVE and not sealed, or BUSY", false},
+	{"ring", "the head of a ring is one of this format and fits its block; only a lossless stream has readers, and a queue no writer", false},
+	{"ring-entry", "an entry of a ring that counts says its position and what it is, and leads to LIVE blocks that are no rings; in a stream to a sealed array", false},
+	{"ring-count", "a ring's count of items is the number of its entries that are not attached", false},
+	{"ring-writer", "the writer of a stream is attached", false},
+	{"ring-reader", "a reader that a writer waits for is attached, and its position is from Tail to Head", false},
 	{"pages", "the page bitmap is the union of the extents", false},
 	{"page-tree", "the page tree is the summary of the page bitmap", false},
 	{"slabs", "the slab records follow from the extents", false},
@@ -264,6 +270,7 @@ func (c *checker) blockOnce(i int, s layout.State) {
 		}
 	}
 	c.generation(i, place, s, layout.Gen(d.Gen.Load()))
+	c.ringFlag(place, d, s)
 	c.holders(place, d, s)
 	if k := s.Kind(); k == layout.Live || k == layout.Private || k == layout.Cached {
 		c.backed(i, place)
@@ -341,7 +348,7 @@ func (c *checker) array(i int, place string, s layout.State) {
 		return // said already
 	}
 	var buf shapeBuf
-	m, _, err := c.pool.read(i, &buf)
+	m, _, err := c.pool.readBlock(i, &buf)
 	if err != nil {
 		c.fault("metadata", place, "an array", err)
 		return

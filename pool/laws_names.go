@@ -171,26 +171,26 @@ func (n *nameChecker) stands(e int, what string, h handle.Handle) (i int, ok boo
 }
 
 // attributes checks a block of attributes, and their text if asked to. Nobody changes it, but who breaks the rules.
-func (n *nameChecker) attributes(i int, place string) {
-	e, ok := n.pool.extent(i)
+func (c *checker) attributes(i int, place string) {
+	e, ok := c.pool.extent(i)
 	if !ok {
 		return // said with the block
 	}
 	var buf shapeBuf
-	m, _, err := n.pool.read(i, &buf)
+	m, _, err := c.pool.readBlock(i, &buf)
 	if err != nil {
 		return // said with the block
 	}
-	if m.dt != dtype.Uint8 || m.ndim != 1 || m.bytes > layout.MaxAttributes {
-		n.fault("attributes", place, fmt.Sprintf("at most %d bytes in one dimension", layout.MaxAttributes), fmt.Sprintf("%d dimensions of %v, %d bytes", m.ndim, m.dt, m.bytes))
+	if m.dt != dtype.Uint8 || m.ndim != 1 || m.flags&layout.DescRing != 0 || m.bytes > layout.MaxAttributes {
+		c.fault("attributes", place, fmt.Sprintf("at most %d bytes in one dimension", layout.MaxAttributes), fmt.Sprintf("%d dimensions of %v, %d bytes", m.ndim, m.dt, m.bytes))
 		return
 	}
-	if !n.content || m.size() > e.Size() {
+	if !c.content || m.size() > e.Size() {
 		return
 	}
-	text := slices.Clone(n.a.Data(e.Offset()+m.header, m.bytes))
+	text := slices.Clone(c.a.Data(e.Offset()+m.header, m.bytes))
 	if !utf8.Valid(text) || !json.Valid(text) || strings.TrimLeft(string(text), " \t\r\n")[0] != '{' {
-		n.fault("attributes", place, "the text of a JSON object", fmt.Sprintf("%.40q", text))
+		c.fault("attributes", place, "the text of a JSON object", fmt.Sprintf("%.40q", text))
 	}
 }
 
@@ -199,6 +199,12 @@ func (n *nameChecker) owner(e int, v catalog.Value) {
 	if v.Owner == catalog.Implicit {
 		if !v.IsGroup() || v.Attributes != 0 || !n.filled[e+1] {
 			n.fault("name-owner", n.place(e), "implicit only a group with names and without attributes", fmt.Sprintf("array %v, attributes %v, names %t", v.Array, v.Attributes, n.filled[e+1]))
+		}
+		return
+	}
+	if v.Owner == layout.NamePool {
+		if i, ok := n.pool.liveBlock(v.Array); v.Array == 0 || ok && n.pool.desc(i).Flags.Load()&layout.DescRing == 0 {
+			n.fault("name-owner", n.place(e), "with the pool only a ring", fmt.Sprintf("array %v", v.Array))
 		}
 		return
 	}

@@ -13,13 +13,15 @@ import (
 	"github.com/ndpool/ndpool/handle"
 )
 
-// NameInfo describes a name of the catalog, an array's or a group's.
+// NameInfo describes a name of the catalog: an array's, a stream's or queue's, or a group's. One that is neither persistent nor
+// implicit and has no owner stays until it is removed, and goes with the pool.
 type NameInfo struct {
 	Path       string          `json:"path"`
 	Version    uint64          `json:"version"`
 	Group      bool            `json:"group"`
 	Persistent bool            `json:"persistent"`      // stays until removed
 	Implicit   bool            `json:"implicit"`        // a group that goes with the last name in it
+	Ring       RingKind        `json:"ring,omitempty"`  // "": an array or a group; a ring has no DType and no Shape
 	Owner      ProcessID       `json:"owner,omitempty"` // whom it goes with
 	Handle     handle.Handle   `json:"handle,omitempty"`
 	DType      dtype.Type      `json:"dtype,omitzero"`
@@ -136,7 +138,7 @@ func (p *Pool) holdRows(rows []row, attrs bool) (err error) {
 	for k := range rows {
 		if rows[k].held, err = p.holdLocked(rows[k].value, attrs); err != nil {
 			for _, r := range rows[:k] {
-				p.dropHeld(r.held)
+				p.dropHeldLocked(r.held)
 			}
 			return err
 		}
@@ -159,7 +161,8 @@ func (h *harvest) paths(prefix string) []string {
 }
 
 // LookupTree returns the arrays of a group, or of the whole catalog, as nested Trees of *Arrays by component, all of one
-// moment. The caller must Release the tree. It fails with ErrNoName, and with ErrGroup for an array's name.
+// moment. Streams and queues are left out. The caller must Release the tree. It fails with ErrNoName, with ErrGroup for an array's
+// name, and with ErrKind for a stream's or a queue's.
 func (p *Pool) LookupTree(prefix string, ro ...ReadOnly) (Tree, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
@@ -194,6 +197,11 @@ func (p *Pool) plant(h *harvest, k int, root Tree, trees []Tree, prefixed, readO
 	}
 	name := string(h.text[r.from:r.to])
 	switch top := prefixed && k == 0; {
+	case r.held.array >= 0 && p.isRing(r.held.array):
+		p.dropHeld(r.held)
+		if top {
+			return errRing
+		}
 	case top && !r.value.IsGroup():
 		p.dropHeld(r.held)
 		return errIsArray
@@ -264,17 +272,29 @@ func (p *Pool) nameInfo(path string, r *row) (info NameInfo, err error) {
 	v := r.value
 	info = NameInfo{Path: path, Version: v.Version, Group: v.IsGroup(), Persistent: v.Owner == 0, Implicit: v.Owner == catalog.Implicit,
 		Handle: v.Array}
-	if !info.Implicit {
+	if !info.Implicit && v.Owner != layout.NamePool {
 		info.Owner = ProcessID(v.Owner)
 	}
 	if i := r.held.array; i >= 0 {
-		var buf shapeBuf
-		m, shape, bad := p.read(i, &buf)
-		info.DType, info.Shape, info.Fortran, info.Bytes = m.dt, slices.Clone(shape), m.fortran(), m.bytes
-		info.Sealed, err = p.state(i).Sealed(), bad
+		err = p.nameBlock(&info, i)
 	}
 	if i := r.held.attrs; i >= 0 && err == nil {
 		info.Attrs, err = p.attrText(i)
 	}
 	return info, err
+}
+
+// nameBlock adds what the block of a name is.
+func (p *Pool) nameBlock(info *NameInfo, i int) error {
+	var buf shapeBuf
+	m, shape, err := p.readBlock(i, &buf)
+	if err != nil {
+		return err
+	}
+	info.Bytes = m.bytes
+	if info.Ring, err = p.ringKind(i, &m); err != nil || info.Ring != "" {
+		return err
+	}
+	info.DType, info.Shape, info.Fortran, info.Sealed = m.dt, slices.Clone(shape), m.fortran(), p.state(i).Sealed()
+	return nil
 }

@@ -132,9 +132,18 @@ func (p *Pool) writeHeader(i int, m *meta, shape []int) {
 	shm.Copy(p.arena.Data(e.Offset(), m.header), m.dt.AppendRecord(b))
 }
 
-// read returns what block i is, with every number checked; a short shape lies in buf. Precondition: the caller holds the block, or looks again at
-// its generation afterwards.
+// read returns what array block i is, with every number checked; a short shape lies in buf. A ring is none: it fails with ErrKind. Precondition:
+// the caller holds the block, or looks again at its generation afterwards.
 func (p *Pool) read(i int, buf *shapeBuf) (m meta, shape []int, err error) {
+	m, shape, err = p.readBlock(i, buf)
+	if err == nil && m.flags&layout.DescRing != 0 {
+		err = errRing
+	}
+	return m, shape, err
+}
+
+// readBlock is read, and does not refuse a ring, which is bytes in one dimension.
+func (p *Pool) readBlock(i int, buf *shapeBuf) (m meta, shape []int, err error) {
 	d := p.desc(i)
 	e, ok := p.extent(i)
 	if !ok {

@@ -104,6 +104,9 @@ func (p *Pool) holdName(path string, whole bool) (v catalog.Value, h heldBlocks,
 		if v.IsGroup() && !whole {
 			return errIsGroup
 		}
+		if i, ok := p.liveBlock(v.Array); ok && p.isRing(i) {
+			return errRing
+		}
 		h, err = p.holdLocked(v, whole)
 		return err
 	})
@@ -123,7 +126,7 @@ func (p *Pool) holdLocked(v catalog.Value, attrs bool) (heldBlocks, error) {
 		}
 		i, ok := p.liveBlock(b.handle)
 		if !ok {
-			p.dropHeld(h)
+			p.dropHeldLocked(h)
 			return heldBlocks{-1, -1}, catalog.ErrTorn
 		}
 		p.refs.HoldNamed(i)
@@ -137,6 +140,15 @@ func (p *Pool) dropHeld(h heldBlocks) {
 	for _, i := range [...]int{h.array, h.attrs} {
 		if i >= 0 {
 			p.drop(i)
+		}
+	}
+}
+
+// dropHeldLocked is dropHeld under the segment lock.
+func (p *Pool) dropHeldLocked(h heldBlocks) {
+	for _, i := range [...]int{h.array, h.attrs} {
+		if i >= 0 {
+			p.dropRef(i)
 		}
 	}
 }

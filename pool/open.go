@@ -155,10 +155,11 @@ func orphaned(a *arena.Arena) bool {
 	return !wanted(a, killed)
 }
 
-// wanted tells whether a segment that nobody is attached to is kept for what is in it: a name that stays, or, if nobody was
-// killed, a transfer in flight.
+// wanted tells whether a segment that nobody is attached to is kept for what is in it: a name that stays, a named queue that has
+// something in it or, if nobody was killed, a transfer in flight.
 func wanted(a *arena.Arena, killed bool) bool {
-	return catalog.Stays(a) || !killed && transfersWait(a)
+	p := Pool{arena: a, pages: a.Geo.Pages()}
+	return catalog.Stays(a, p.queueWaits) || !killed && transfersWait(a)
 }
 
 // transfersWait tells whether any transfer is in flight that has not expired.

@@ -43,6 +43,7 @@ func Peek(name string, o Options) (*Snapshot, error) {
 				_ = a.Fetch(e.Offset(), min(uint64(p.desc(i).Header.Load()), e.Size())) // what does not arrive is refused when it is read
 			}
 		}
+		p.peekRing(i)
 	}
 	p.peekNames()
 	return &Snapshot{p}, nil

@@ -95,6 +95,9 @@ func (p *Pool) sweepSlot(slot int) error {
 			if canary == "sweep" && p.state(i).Kind() == layout.Busy {
 				continue
 			}
+			if p.isRing(i) {
+				p.sweepRingLocked(i, slot)
+			}
 			if p.refs.SweepBlock(i, slot) {
 				p.endLocked(i)
 			}
@@ -211,6 +214,11 @@ func (p *Pool) rebuildLocked() {
 			p.alloc.Tickets.Add(n)
 		}
 	}
+	for i := range p.descs() {
+		if p.isRing(i) && canary != "rings" {
+			p.recountLocked(i)
+		}
+	}
 	p.names.Rebuild()
 	p.alloc.Finish()
 	for i := range p.descs() {
@@ -229,7 +237,7 @@ func (p *Pool) rebuildLocked() {
 // Closing twice is harmless.
 //
 // The names that this process published go with the attachment, but for persistent ones. The last process to leave a pool
-// that is not persistent removes it, unless a transfer is still on its way or a persistent name is left.
+// that is not persistent removes it, unless a transfer is still on its way, or a persistent name or a named queue with entries is left.
 func (p *Pool) Close() error {
 	p.verbs.Lock()
 	p.lockStripes()

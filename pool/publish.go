@@ -56,8 +56,9 @@ type publication struct {
 	paths  []string
 	values []catalog.Value
 	texts  []Block // of attributes, held until the names hold them
-	at     int     // the name that is being staged
-	found  uint64  // version of the target
+	merge  func(old, v catalog.Value) (catalog.Value, error)
+	at     int    // the name that is being staged
+	found  uint64 // version of the target
 }
 
 // publish makes names of items, which are sorted by component. The arrays are shared and the attributes stored before the
@@ -79,6 +80,7 @@ func (p *Pool) publish(target string, items []treeItem, o Publish) (version uint
 
 // changeNames makes the change that publishes.
 func (p *Pool) changeNames(b *publication) (version uint64, err error) {
+	b.merge = p.merge
 	if err := p.enter(); err != nil {
 		return 0, err
 	}
@@ -152,7 +154,7 @@ func (b *publication) stage(c *catalog.Change, t *catalog.Table) error {
 		}
 	}
 	for b.at = range b.paths {
-		if err := c.Put(b.paths[b.at], b.values[b.at], merge); err != nil {
+		if err := c.Put(b.paths[b.at], b.values[b.at], b.merge); err != nil {
 			return err
 		}
 	}
@@ -183,9 +185,11 @@ func (b *publication) clear(c *catalog.Change, t *catalog.Table, target string) 
 }
 
 // merge returns what a name will stand for that is there and gets another value: a group stays as it is, unless it was
-// made by the way, or gets attributes.
-func merge(old, v catalog.Value) (catalog.Value, error) {
-	switch {
+// made by the way, or gets attributes. The name of a ring stays one.
+func (p *Pool) merge(old, v catalog.Value) (catalog.Value, error) {
+	switch i, ok := p.liveBlock(old.Array); {
+	case ok && p.isRing(i):
+		return v, errRing
 	case old.IsGroup() && !v.IsGroup():
 		return v, errIsGroup
 	case !old.IsGroup() && v.IsGroup():

@@ -42,12 +42,18 @@ func catalogText(p *Pool) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		ring, isRing, err := ringText(p, info.Handle)
+		if err != nil {
+			return "", err
+		}
 		switch {
 		case info.Implicit:
 			fmt.Fprintf(&b, "%s implicit\n", info.Path)
 			continue
 		case info.Group:
 			fmt.Fprintf(&b, "%s group", info.Path)
+		case isRing:
+			fmt.Fprintf(&b, "%s %s", info.Path, ring)
 		default:
 			a, err := p.Lookup(info.Path)
 			if err != nil {

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ndpool/ndpool/dtype"
@@ -41,7 +42,7 @@ func allocOp(dt dtype.Type, shape ...int) func(v, _ *Pool) (func() error, error)
 }
 
 // scenarios are all operations that store to shared memory.
-var scenarios = append(append(nameScenarios, lockScenarios...), []scenario{
+var scenarios = slices.Concat(nameScenarios, lockScenarios, ringScenarios, []scenario{
 	{"alloc-refill", allocOp(dtype.Uint8, 1000)},
 	{"alloc-pages", allocOp(dtype.Uint8, 9000)},
 	{"alloc-large", allocOp(dtype.Uint8, 100_000)},
@@ -160,4 +161,4 @@ var scenarios = append(append(nameScenarios, lockScenarios...), []scenario{
 		var _ handle.Message = m
 		return func() error { _, err := v.Receive(m); return err }, nil
 	}},
-}...)
+})

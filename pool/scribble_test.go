@@ -31,17 +31,26 @@ type scribbler struct {
 	rng   *rand.Rand
 	bytes []byte
 	geo   *layout.Geometry
+	rings [][2]uint64 // where the rings of the world lie, from and to
 }
 
 func newScribbler(w *world, rng *rand.Rand) *scribbler {
-	return &scribbler{rng: rng, bytes: w.heap.Bytes(), geo: &w.p.arena.Geo}
+	s := &scribbler{rng: rng, bytes: w.heap.Bytes(), geo: &w.p.arena.Geo}
+	for _, r := range w.hand {
+		at := s.geo.Regions[layout.RegionData].Offset + layout.Extent(w.p.desc(int(r.array.desc)).Extent.Load()).Offset()
+		s.rings = append(s.rings, [2]uint64{at, at + uint64(len(r.words)*8)})
+	}
+	return s
 }
 
-// place returns a place in the bookkeeping or the headers of arrays, about the same chance for each region, and mostly
+// place returns a place in the bookkeeping, the headers of arrays or the rings, about the same chance for each region, and mostly
 // near the start of a region, where the records are in use.
 func (s *scribbler) place() uint64 {
 	r := s.geo.Regions[1+s.rng.IntN(layout.RegionDescs)]
-	switch s.rng.IntN(8) {
+	switch s.rng.IntN(9) {
+	case 8:
+		ring := s.rings[s.rng.IntN(len(s.rings))]
+		return ring[0] + s.rng.Uint64N(ring[1]-ring[0]-16)
 	case 0, 1:
 		r = s.geo.Regions[layout.RegionDescs] // most rests on these
 	case 2:

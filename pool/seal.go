@@ -25,7 +25,6 @@ func (a *Array) Seal(hash bool) error {
 	p, i := a.pool, int(a.desc)
 	st := p.refs.Lock(i)
 	defer st.Unlock()
-	p.refs.ShareLocked(i)
 	if p.refs.Sealed(i) {
 		return ErrSealed
 	}

@@ -100,3 +100,12 @@ func Element[T any](a *Array, index ...int) (*T, error) {
 	}
 	return (*T)(at), nil
 }
+
+// over lays n values of T over bytes of the segment that are aligned to 8. Preconditions: T has words of internal/shm and nothing
+// else, and the bytes are enough. Panics otherwise.
+func over[T any](b []byte, n int) []T {
+	if size := unsafe.Sizeof(*new(T)); uintptr(n)*size > uintptr(len(b)) || uintptr(unsafe.Pointer(unsafe.SliceData(b)))%8 != 0 {
+		panic(fmt.Sprintf("pool: %d values of %d bytes do not fit %d", n, size, len(b)))
+	}
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n)
+}

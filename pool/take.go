@@ -164,7 +164,12 @@ func (p *Pool) beginLocked(i int, e layout.Extent) {
 
 // endLocked makes a BUSY block of this process FREE and gives its bytes to the allocator. The descriptor is FREE first: a death
 // in between leaves bytes that only the indexes call used, and the lock's taker rebuilds those.
+//
+// The entries of a ring go first, and then its flag: a death in between leaves a BUSY ring of a dead process, which the sweep ends alike.
 func (p *Pool) endLocked(i int) {
+	if p.isRing(i) {
+		p.emptyLocked(i)
+	}
 	e, valid := p.extent(i)
 	if layout.Gen(p.desc(i).Gen.Load()).Exhausted() {
 		p.refs.Disown(i, layout.Retired)
@@ -181,13 +186,18 @@ func (p *Pool) endLocked(i int) {
 // giveBack returns BUSY blocks of this process to the allocator, now or, if the lock cannot be had, when it is next
 // held. Their memory need not be committed, so they cannot be cached.
 func (p *Pool) giveBack(blocks []int) {
-	p.pending.Lock()
-	p.pending.blocks = append(p.pending.blocks, blocks...)
-	p.pending.Unlock()
+	p.postpone(blocks...)
 	if p.lock() == nil {
 		p.flushLocked()
 		p.unlock()
 	}
+}
+
+// postpone has BUSY blocks of this process ended by whoever of it holds the lock next. A death leaves BUSY blocks of a dead process.
+func (p *Pool) postpone(blocks ...int) {
+	p.pending.Lock()
+	p.pending.blocks = append(p.pending.blocks, blocks...)
+	p.pending.Unlock()
 }
 
 // growDescs commits the next step of the descriptor table outside the lock, then makes its descriptors free under it.

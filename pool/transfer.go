@@ -121,35 +121,43 @@ func (p *Pool) adopt(t handle.Transfer, buf *shapeBuf) (i int, m meta, shape []i
 	if i, err = p.resolve(t.Handle); err != nil {
 		return 0, m, nil, err
 	}
+	m, shape, bad := p.read(i, buf)
+	if err := p.spend(t, i, bad); err != nil {
+		return 0, m, nil, err
+	}
+	return i, m, shape, nil
+}
+
+// spend adopts a transfer of block i, unless it is none, or bad says that the block is not what the caller wants; nothing changes then.
+func (p *Pool) spend(t handle.Transfer, i int, bad error) error {
 	n := int(t.Ticket.Index())
 	if n >= len(p.arena.Tickets) {
-		return 0, m, nil, &refcount.TicketError{Ticket: n, Nonce: t.Ticket.Nonce(), Err: ErrForged}
+		return &refcount.TicketError{Ticket: n, Nonce: t.Ticket.Nonce(), Err: ErrForged}
 	}
-	m, shape, bad := p.read(i, buf)
 	if err := p.lock(); err != nil {
-		return 0, m, nil, err
+		return err
 	}
 	defer p.unlock()
 	p.flushLocked()
 	if err := p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle)); err != nil {
-		return 0, m, nil, err
+		return err
 	}
 	if bad != nil {
-		return 0, m, nil, bad
+		return bad
 	}
 	if p.expiredAt(n, uint64(arena.BootTime())) {
 		p.expireLocked(n)
-		return 0, m, nil, p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle))
+		return p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle))
 	}
 	freed, err := p.refs.Adopt(n, i, t.Handle.Generation())
 	if err != nil {
-		return 0, m, nil, err
+		return err
 	}
 	p.alloc.Tickets.Add(n)
 	if freed {
 		p.endLocked(i) // cannot be: this process holds it
 	}
-	return i, m, shape, nil
+	return nil
 }
 
 // Retain adds a reference to the array of a bare handle, while somebody holds it. It can be done any number of times.
@@ -182,10 +190,12 @@ func (p *Pool) retain(i int, gen uint32) error {
 	if err == nil {
 		st.Live++
 	}
-	if freed {
-		p.parkLocked(i)
-	}
+	ended := freed && p.lastLocked(i)
 	st.Unlock()
+	if ended {
+		p.postpone(i)
+		p.endRings()
+	}
 	if freed {
 		p.arena.SpaceFreed()
 	}

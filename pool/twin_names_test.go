@@ -201,6 +201,10 @@ func nameText(n NameInfo) string {
 	if attrs == "" {
 		attrs = "-"
 	}
+	if n.Ring != "" {
+		fmt.Fprintf(&b, ",ring,%s", attrs)
+		return b.String()
+	}
 	fmt.Fprintf(&b, ",%d,%s", n.Bytes, attrs)
 	for _, d := range n.Shape {
 		fmt.Fprint(&b, ",", d)

@@ -2,6 +2,7 @@ package pool
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -65,8 +66,8 @@ func twinTrace(t *testing.T, program string, o Options, seed uint64, ops, most i
 	cmd := exec.Command(program, theirs, "twin")
 	cmd.Stdin = strings.NewReader(strings.ReplaceAll(w.trace.String(), mine, theirs))
 	out, err := cmd.Output()
-	require.NoError(t, err)
 	w.compareAnswers(strings.Split(strings.TrimSuffix(string(out), "\n"), "\n"))
+	require.NoError(t, err)
 	for n := range w.dumps {
 		file := fmt.Sprintf("dump%d", n)
 		compareWords(t, n, must(os.ReadFile(filepath.Join(mine, file))), must(os.ReadFile(filepath.Join(theirs, file))))
@@ -91,6 +92,7 @@ type twin struct {
 	frames  []handle.Message
 	things  int
 	paths   []string // of names
+	roles   []twinRole
 	trace   strings.Builder
 	answers []string
 	dumps   int
@@ -145,7 +147,9 @@ func (w *twin) step() {
 		return
 	}
 	p := w.pools[k]
-	switch n := w.pick(130); {
+	switch n := w.pick(190); {
+	case n >= 130:
+		w.ring(k, p)
 	case n >= 100:
 		w.name(k, p)
 	case n < 34:
@@ -437,6 +441,7 @@ func (w *twin) depart(k int, p *Pool) {
 		return
 	}
 	w.refs = deleteRefs(w.refs, k)
+	w.roles = deleteRoles(w.roles, k)
 	p.arena.Abandon()
 	w.line("die", k)
 	w.note(nil)
@@ -446,7 +451,9 @@ func (w *twin) depart(k int, p *Pool) {
 }
 
 // refersTo tells whether a closed attachment still has references.
-func (w *twin) refersTo(k int) bool { return len(deleteRefs(w.refs, k)) < len(w.refs) }
+func (w *twin) refersTo(k int) bool {
+	return len(deleteRefs(w.refs, k)) < len(w.refs) || len(deleteRoles(w.roles, k)) < len(w.roles)
+}
 
 // deleteRefs returns the references that are not of attachment k.
 func deleteRefs(refs []twinRef, k int) (left []twinRef) {
@@ -480,7 +487,9 @@ func statusName(err error) string {
 		{ErrCorrupt, "corrupt"}, {ErrDead, "dead"}, {ErrStale, "stale"}, {ErrPrivate, "private"}, {ErrHeld, "held"}, {ErrSealed, "sealed"}, {ErrSpent, "spent"},
 		{ErrExpired, "expired"}, {ErrRecalled, "recalled"}, {ErrForged, "forged"}, {ErrNotReceiver, "not-receiver"}, {ErrNotSender, "not-sender"},
 		{ErrProcesses, "processes"}, {ErrView, "view"}, {handle.ErrInvalid, "message"}, {arena.ErrNoMemory, "no-memory"}, {ErrPath, "path"},
-		{ErrNoName, "no-name"}, {ErrNameTaken, "name-taken"}, {ErrGroup, "group"}, {ErrVersion, "version"}, {ErrAttributes, "attributes"}} {
+		{ErrNoName, "no-name"}, {ErrNameTaken, "name-taken"}, {ErrGroup, "group"}, {ErrVersion, "version"}, {ErrAttributes, "attributes"},
+		{ErrKind, "kind"}, {ErrWriter, "writer"}, {ErrWriterDied, "writer-died"}, {ErrEnded, "ended"}, {ErrNoFrame, "timeout"}, {ErrShut, "shut"},
+		{ErrTooLong, "too-long"}, {ErrOptions, "options"}, {context.DeadlineExceeded, "timeout"}} {
 		if errors.Is(err, s.err) {
 			return s.name
 		}
@@ -533,4 +542,7 @@ func mask(image []byte) {
 			binary.LittleEndian.PutUint64(image[off+40:], 1) // deadline
 		}
 	}
+	control := sb.Regions[layout.RegionControl-1]
+	clear(image[control.Offset+64 : control.Offset+72]) // who waits for space
+	maskRings(image, &sb)
 }

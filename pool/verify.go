@@ -121,7 +121,7 @@ type checker struct {
 	pool    *Pool // only for reading metadata; has no tables of its own
 	a       *arena.Arena
 	want    *alloc.Allocator // indexes as they should be
-	tickets []uint32         // by descriptor: open tickets
+	tickets []uint32         // by descriptor: open tickets, and entries of rings
 	named   []uint64         // by descriptor: values that name it
 	pages   []uint32         // by page: descriptor plus one of the run, or of the slab's first block seen
 	slabs   map[int]uint32   // by first page: class
@@ -154,6 +154,7 @@ func (c *checker) check() {
 		c.ticket(n)
 	}
 	c.names()
+	c.rings()
 	for i := range c.pool.descs() {
 		c.block(i)
 	}

@@ -12,7 +12,7 @@ from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Folders of the library.
-CORE = ("arena", "arena/layout", "alloc", "refcount", "catalog", "pool", "handle", "dtype", "internal")
+CORE = ("arena", "arena/layout", "alloc", "refcount", "catalog", "ring", "pool", "handle", "dtype", "internal")
 LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 

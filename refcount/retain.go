@@ -101,11 +101,14 @@ func (t *Table) holdLocked(i int) {
 	}
 }
 
-// SealLocked makes a LIVE block immutable if this process is its only holder and has one reference.
+// SealLocked makes a block immutable, and LIVE, if this process is its only holder and has one reference.
 //
 // The flag is part of the state word, so a retainer that bumped since the look makes the exchange fail, and one that
-// bumps later sees the flag.
+// bumps later sees the flag. A bit of a stale retainer makes a seal fail that could have succeeded; the caller may try again.
 func (t *Table) SealLocked(i int) error {
+	if !t.local.At(i).held {
+		return t.sealPrivate(i)
+	}
 	d := &t.descs[i]
 	for {
 		s := layout.State(d.State.Load())
@@ -128,6 +131,20 @@ func (t *Table) SealLocked(i int) error {
 			return nil
 		}
 	}
+}
+
+// sealPrivate shares and seals a PRIVATE block of this process at once. Nobody has its handle, so whose bits are set is a stale
+// retainer, who finds another generation and clears his bit. As in ShareLocked the own bit comes first.
+func (t *Table) sealPrivate(i int) error {
+	r := t.local.At(i)
+	if r.count != 1 {
+		return ErrHeld
+	}
+	t.set(i, t.word, t.bit)
+	d := &t.descs[i]
+	d.State.Publish(uint64(layout.State(d.State.Load()).To(layout.Live, 0).Seal()))
+	r.held = true
+	return nil
 }
 
 // Sealed tells whether the block is immutable. Precondition: the caller holds it.

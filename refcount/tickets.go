@@ -57,11 +57,8 @@ func (t *Table) ticketWord(n int) layout.TicketWord {
 // The bit and the bump come before the record that justifies them, so that the block outlives the sender's own release
 // from the moment the ticket counts. A death before the last store leaves a bit without a record, which the taker of the lock clears.
 func (t *Table) Send(n, i int, handle uint64, receiver layout.Ident) (nonce uint32) {
-	k, d := &t.tickets[n], &t.descs[i]
-	if t.set(i, transitWord, transitBit) {
-		t.Bump(i)
-	}
-	d.Tickets.Publish(d.Tickets.Get() + 1)
+	k := &t.tickets[n]
+	t.Enter(i)
 	k.Handle.Publish(handle)
 	k.Sender.Publish(uint64(t.arena.Self()))
 	k.Receiver.Publish(uint64(receiver))
@@ -111,6 +108,10 @@ func (t *Table) refuse(n int, nonce uint32, err error) error {
 	return &TicketError{Ticket: n, Nonce: nonce, Found: w.Nonce(), Kind: w.Kind(), Err: err}
 }
 
+// HoldEntered adds a reference of this process to block i, which an entry of a ring names. The bit and the bump come before the
+// lock is let go, so before the entry may go. Preconditions: the block is LIVE, and no stripe is held.
+func (t *Table) HoldEntered(i int) { t.hold(i) }
+
 // Adopt adds a reference of this process to block i, which ticket n carries, and spends the ticket. It reports freed as
 // DropLocked does. Preconditions: Look agreed, the segment lock is held, no stripe is held.
 //
@@ -141,10 +142,26 @@ func (t *Table) Expire(n, i int) (freed bool) {
 	return t.closeTicket(n, i, layout.TicketExpired)
 }
 
-// closeTicket ends a ticket: first the record, then the bit if it was the last, then tryFree. A death in between leaves
-// a bit without a record, which the taker of the lock clears.
+// closeTicket ends a ticket: first the record, then what it did to its block.
 func (t *Table) closeTicket(n, i int, kind layout.TicketKind) (freed bool) {
 	t.tickets[n].Word.Store(uint64(layout.MakeTicket(kind, t.ticketWord(n).Nonce())))
+	return t.Exit(i)
+}
+
+// Enter counts a ticket, or an entry of a ring, that is about to carry block i. Precondition: the caller has a reference to the
+// block, which is LIVE. The bit and the bump come before the record that justifies them; a death in between leaves a bit
+// without a record, which the taker of the lock clears.
+func (t *Table) Enter(i int) {
+	if t.set(i, transitWord, transitBit) {
+		t.Bump(i)
+	}
+	d := &t.descs[i]
+	d.Tickets.Publish(d.Tickets.Get() + 1)
+}
+
+// Exit uncounts a ticket, or an entry of a ring, that carries block i no more. It reports freed as DropLocked does. The record has
+// gone before; then the bit goes if it was the last, then tryFree. A death in between leaves a bit without a record.
+func (t *Table) Exit(i int) (freed bool) {
 	d := &t.descs[i]
 	if left := d.Tickets.Get(); left > 1 {
 		d.Tickets.Publish(left - 1)

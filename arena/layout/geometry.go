@@ -73,6 +73,10 @@ const (
 	PageNodeSize = uint64(unsafe.Sizeof(PageNode{}))
 	SlabSize     = uint64(unsafe.Sizeof(Slab{}))
 	NameSize     = uint64(unsafe.Sizeof(Name{}))
+
+	RingSize       = uint64(unsafe.Sizeof(Ring{}))
+	RingReaderSize = uint64(unsafe.Sizeof(RingReader{}))
+	RingEntrySize  = uint64(unsafe.Sizeof(RingEntry{}))
 )
 
 // Compute returns the geometry of a segment with these limits. Regions start at page boundaries, the data region at a
@@ -148,6 +152,11 @@ func SetWords(n int) uint64 {
 			return total
 		}
 	}
+}
+
+// RingBytes returns the bytes of a ring's block.
+func RingBytes(entries, readers int) uint64 {
+	return RingSize + roundUp(uint64(readers)*RingReaderSize, Granule) + uint64(entries)*RingEntrySize
 }
 
 // ClassOf returns the slab class for a size in bytes, from 1; 0 if a slab does not serve it.

@@ -3,8 +3,8 @@
 // # Vocabulary
 //
 // A segment is one file that many processes map. It is cut into regions; a directory in the superblock says where each
-// one lies. The data region holds the users' bytes; all bookkeeping lies outside of it, so that user bytes never
-// overwrite bookkeeping. A block is an extent of the data region that one descriptor owns. An array is a block plus
+// one lies. The data region holds the users' bytes; all tables lie outside of it, so that user bytes never overwrite
+// them. A block is an extent of the data region that one descriptor owns. An array is a block plus
 // dtype, shape and strides. A holder is a process that keeps a block alive; its slot is its place in the process table,
 // and the incarnation counts the uses of that slot. A ticket is the record of one transfer in flight.
 //
@@ -50,6 +50,8 @@ const (
 	MaxNameDepth   = 64       // components of a name
 	NameStep       = 512      // entries of the catalog whose memory is committed at a time
 	MaxAttributes  = 1 << 20  // bytes of the attributes' text
+	MaxRingEntries = 1 << 16  // entries of a stream or queue
+	MaxRingReaders = 1 << 10  // readers that the writer of a stream waits for
 	SuperblockSize = 4096
 )
 
@@ -61,7 +63,7 @@ const ByteOrder = 0x01020304
 
 // Bits of the holder set beyond the slots.
 const (
-	InTransit = 254 // pseudo-holder: a ticket is in flight
+	InTransit = 254 // pseudo-holder: a ticket is in flight, or an entry of a ring names the block
 	Named     = 255 // pseudo-holder: a name of the catalog points here
 )
 
@@ -187,7 +189,7 @@ type Desc struct {
 	Gen     shm.U64    // generation, and whether all of them are used up; see Gen
 	Extent  shm.U64    // where the bytes are; see Extent. Changed while FREE only, under the lock
 	Holders [4]shm.U64 // bit p: slot p holds this block; InTransit; Named
-	Tickets shm.U32    // derived: open tickets of this block; guarded by the lock
+	Tickets shm.U32    // derived: open tickets of this block, and entries of rings that name it; guarded by the lock
 	Header  shm.U32    // bytes of the extent before the users' bytes, a multiple of Granule
 
 	DType shm.U64 // code of the element type
@@ -211,6 +213,7 @@ type Dim struct {
 const (
 	DescFortran = 1 << iota // first index fastest
 	DescHashed              // Hash is set
+	DescRing                // the users' bytes are a Ring: a stream or a queue, and no array
 	descFlagEnd
 
 	DescFlagsKnown = descFlagEnd - 1
@@ -249,13 +252,71 @@ type Name struct {
 // NameValue is what a name stands for. Shared, truth; it changes as the entry does that it is part of.
 type NameValue struct {
 	Version    shm.U64 `free:"tells people the order of changes"` // number of the change that stored it
-	Array      shm.U64 // handle; 0: a group
+	Array      shm.U64 // handle of an array or a ring; 0: a group
 	Attributes shm.U64 // handle of a block with JSON text; 0: none
-	Owner      shm.U64 // Ident of the process that it goes with; 0: stays until removed; NameImplicit
+	Owner      shm.U64 // Ident of the process that it goes with; 0: stays until removed; NamePool; NameImplicit
 }
 
 // NameImplicit is the owner of a group that was made for the sake of the names in it, and goes with the last of them.
 const NameImplicit = 1<<64 - 1
+
+// NamePool is the owner of a name that stays until it is removed, but does not keep the pool.
+const NamePool = 1<<64 - 2
+
+// Ring is the head of a ring of entries, a stream or a queue: the first of the users' bytes of a block with DescRing. Behind it
+// lie its RingReaders, then its RingEntries. Shared, truth. Changed under the lock only, but for the words to wait on.
+// Of a position s, which counts from 0 and never comes back, the entry is number s modulo Entries.
+type Ring struct {
+	Kind     shm.U32 // RingStream, RingQueue; constant
+	Flags    shm.U32 // RingFlag*; constant
+	Entries  shm.U32 // number of entries, from 1 to MaxRingEntries; constant
+	Readers  shm.U32 // number of RingReaders, at most MaxRingReaders; constant
+	_        [6]shm.U64
+	Head     shm.U64 // position behind the newest entry
+	Tail     shm.U64 // position of the oldest entry; Head if there is none
+	Items    shm.U64 // derived: entries from Tail to Head that do not belong to the one before
+	Writer   shm.U64 // Ident of the process that writes a stream; 0: none
+	Ends     shm.U32 `free:"tells readers that a writer came to an end"` // twice the number of writers that have ended, plus 1 if the last one died
+	State    shm.U32 // RingShut, or 0
+	_        [3]shm.U64
+	News     shm.U32 `free:"a futex sequence; any value will do"`            // bumped when something came and somebody waits for it
+	NewsFlag shm.U32 `free:"a hint; who sleeps looks again after a timeout"` // set by who waits for something to come
+	_        [7]shm.U64
+	Room     shm.U32 `free:"a futex sequence; any value will do"`            // bumped when room came and somebody waits for it
+	RoomFlag shm.U32 `free:"a hint; who sleeps looks again after a timeout"` // set by who waits for room
+	_        [7]shm.U64
+}
+
+// Flags of a ring.
+const (
+	RingLossless = 1 << iota // the writer of a stream waits for the readers that are entered
+	ringFlagEnd
+
+	RingFlagsKnown = ringFlagEnd - 1
+)
+
+// RingShut is the state of a queue into which nothing is put any more.
+const RingShut = 1
+
+// RingReader is a reader that the writer of a lossless stream waits for. Shared, truth. Entered and taken out under the lock; the
+// position is its process's alone.
+type RingReader struct {
+	Reader   shm.U64 // Ident of the process; 0: nobody
+	Position shm.U64 `free:"not read unless somebody is entered"` // truth: the next that it will read
+}
+
+// RingEntry is a place in a ring. Shared, truth. Changed under the lock only, and read without it: Number is 0 while the rest
+// changes.
+type RingEntry struct {
+	Number     shm.U64 // position + 1; 0: being written, or never used
+	Array      shm.U64 // handle
+	Attributes shm.U64 // handle of a block with JSON text; 0: none
+	Word       shm.U64 // what the entry is, see MakeEntry
+	Monotonic  shm.U64 `free:"tells people when"` // nanoseconds, CLOCK_MONOTONIC
+	Wall       shm.U64 `free:"tells people when"` // nanoseconds since 1970
+	Sender     shm.U64 `free:"tells people who"`  // Ident of who put it there
+	Reserved   shm.U64 // zero
+}
 
 // PageNode is a node of the page tree. Shared, derived, guarded by the lock. Node 1 is the root, node i has the children
 // 2i and 2i+1, the leaves are the chunks. All numbers are pages.

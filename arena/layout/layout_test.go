@@ -21,6 +21,9 @@ var sizes = map[reflect.Type]uintptr{
 	reflect.TypeFor[layout.Slab]():       40,
 	reflect.TypeFor[layout.NameValue]():  32,
 	reflect.TypeFor[layout.Name]():       448,
+	reflect.TypeFor[layout.Ring]():       256,
+	reflect.TypeFor[layout.RingReader](): 16,
+	reflect.TypeFor[layout.RingEntry]():  64,
 }
 
 func TestSizes(t *testing.T) {
@@ -41,6 +44,8 @@ func TestOffsets(t *testing.T) {
 		s  layout.Slot
 		k  layout.Ticket
 		n  layout.Name
+		r  layout.Ring
+		e  layout.RingEntry
 	)
 	for _, x := range []struct {
 		of    any
@@ -55,6 +60,8 @@ func TestOffsets(t *testing.T) {
 		{s, "Word", 0}, {s, "Pid", 8}, {s, "Comm", 32},
 		{k, "Word", 0}, {k, "Handle", 8}, {k, "Sender", 16}, {k, "Receiver", 24}, {k, "Birth", 32}, {k, "Deadline", 40},
 		{n, "Word", 0}, {n, "Values", 16}, {n, "Next", 80}, {n, "Lock", 96}, {n, "Turn", 100}, {n, "Readers", 112}, {n, "Text", 144}, {n, "Reserved", 400},
+		{r, "Kind", 0}, {r, "Entries", 8}, {r, "Head", 64}, {r, "Tail", 72}, {r, "Writer", 88}, {r, "Ends", 96}, {r, "News", 128}, {r, "Room", 192},
+		{e, "Number", 0}, {e, "Array", 8}, {e, "Word", 24}, {e, "Monotonic", 32}, {e, "Reserved", 56},
 	} {
 		f, ok := reflect.TypeOf(x.of).FieldByName(x.field)
 		if !ok || f.Offset != x.want {

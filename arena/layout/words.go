@@ -328,6 +328,77 @@ func (l NameLockWord) Names(incarnation uint32) bool {
 	return l.Incarnation() == incarnation&nameLockIncarnations
 }
 
+// RingKind is what a ring is.
+type RingKind uint32
+
+// Kinds of a ring.
+const (
+	RingStream RingKind = iota + 1 // one process writes, any number read, each for itself
+	RingQueue                      // each entry goes to one who gets it
+	ringKindEnd
+)
+
+var ringKinds = [...]string{"invalid", "stream", "queue"}
+
+// String returns the kind's name in lower case.
+func (k RingKind) String() string {
+	if !k.Valid() {
+		return ringKinds[0]
+	}
+	return ringKinds[k]
+}
+
+// Valid tells whether there is such a kind.
+func (k RingKind) Valid() bool { return k > 0 && k < ringKindEnd }
+
+// EntryKind is what an entry of a ring carries.
+type EntryKind uint8
+
+// Kinds of an entry of a ring.
+const (
+	EntryArray  EntryKind = iota + 1 // an array
+	EntryBytes                       // an array of bytes that is a message
+	EntryPickle                      // an array of bytes that is a Python pickle
+	entryKindEnd
+)
+
+var entryKinds = [...]string{"invalid", "array", "bytes", "pickle"}
+
+// String returns the kind's name in lower case.
+func (k EntryKind) String() string {
+	if k < 1 || k >= entryKindEnd {
+		return entryKinds[0]
+	}
+	return entryKinds[k]
+}
+
+// EntryWord is what an entry of a ring is: kind (bits 0-7), whether it belongs to the one before (bit 8), how many entries behind
+// it belong to it (bits 32-63).
+type EntryWord uint64
+
+const entryAttached = 1 << 8
+
+// MakeEntry packs the word of an entry to which so many of those behind it belong.
+func MakeEntry(k EntryKind, more int) EntryWord { return EntryWord(k) | EntryWord(uint32(more))<<32 }
+
+// Attached returns the word of an entry that belongs to the one before.
+func (w EntryWord) Attached() EntryWord { return w | entryAttached }
+
+// Kind returns the kind.
+func (w EntryWord) Kind() EntryKind { return EntryKind(w) }
+
+// IsAttached tells whether the entry belongs to the one before.
+func (w EntryWord) IsAttached() bool { return w&entryAttached != 0 }
+
+// More returns how many entries behind it belong to it.
+func (w EntryWord) More() int { return int(w >> 32) }
+
+// Valid tells whether every bit of the word has a meaning.
+func (w EntryWord) Valid() bool {
+	k := w.Kind()
+	return k > 0 && k < entryKindEnd && uint32(w)>>9 == 0 && w.More() < MaxRingEntries && !(w.IsAttached() && w.More() != 0)
+}
+
 // Extent says where a block's bytes are, in one word.
 //
 //	a run of pages:      first page (bits 0-28), pages (bits 29-57), 0 (bits 58-63)

@@ -124,13 +124,14 @@ func wasKilled(err error) bool {
 func (s *storm) pass(rng *rand.Rand, line string) {
 	kind, rest, _ := strings.Cut(line, " ")
 	if kind == lineCount {
-		var arrays, adopted, names int64
-		if _, err := fmt.Sscan(rest, &arrays, &adopted, &names); err != nil {
+		var arrays, adopted, names, rings int64
+		if _, err := fmt.Sscan(rest, &arrays, &adopted, &names, &rings); err != nil {
 			s.fail(fmt.Errorf("line %q: %w", line, err))
 		}
 		s.arrays.Add(arrays)
 		s.adopted.Add(adopted)
 		s.names.Add(names)
+		s.rings.Add(rings)
 		return
 	}
 	if kind == lineDirected {

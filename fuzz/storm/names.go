@@ -223,6 +223,10 @@ func (s *storm) settleNames() error {
 		if err != nil {
 			return err
 		}
+		if x.Path[0] == 'r' { // see rings.go
+			tops["r"] = true
+			continue
+		}
 		if !x.Persistent && !x.Implicit {
 			return fmt.Errorf("left: name %s of process %v", x.Path, x.Owner)
 		}

@@ -38,7 +38,9 @@ type storm struct {
 
 	kills, stops, left, verified int
 	persistent, locked           int // names that were left at the end
-	arrays, adopted, names       atomic.Int64
+	items                        int // that were left in queues
+	arrays, adopted              atomic.Int64
+	names, rings                 atomic.Int64 // operations
 }
 
 func run(ctx context.Context, c config) error {
@@ -70,8 +72,8 @@ func run(ctx context.Context, c config) error {
 	if err != nil {
 		word = "FAILED"
 	}
-	fmt.Printf("storm: %.1f s, %d workers, seed %d: %d kills, %d stops, %d left, %d arrays, %d transfers adopted, %d operations with names (%d persistent ones left), %d takeovers, %d sweeps, %d stolen, %d expired, verified %d times: %s\n",
-		time.Since(start).Seconds(), c.workers, c.seed, s.kills, s.stops, s.left, s.arrays.Load(), s.adopted.Load(), s.names.Load(), s.persistent, stats.Takeovers, stats.Sweeps, stats.Stolen,
+	fmt.Printf("storm: %.1f s, %d workers, seed %d: %d kills, %d stops, %d left, %d arrays, %d transfers adopted, %d operations with names (%d persistent ones left), %d with rings (%d items left), %d takeovers, %d sweeps, %d stolen, %d expired, verified %d times: %s\n",
+		time.Since(start).Seconds(), c.workers, c.seed, s.kills, s.stops, s.left, s.arrays.Load(), s.adopted.Load(), s.names.Load(), s.persistent, s.rings.Load(), s.items, stats.Takeovers, stats.Sweeps, stats.Stolen,
 		stats.Expired, s.verified, word)
 	return err
 }
@@ -176,6 +178,9 @@ func (s *storm) settle() (stats pool.Stats, err error) {
 		time.Sleep(grace + grace/2)
 	}
 	if err := s.look(); err != nil {
+		return stats, err
+	}
+	if err := s.settleRings(); err != nil {
 		return stats, err
 	}
 	if err := s.settleNames(); err != nil {

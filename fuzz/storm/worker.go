@@ -26,7 +26,7 @@ const (
 	lineTransfer = "t" // a transfer, to be adopted by anybody
 	lineDirected = "d" // a process and a transfer to it
 	lineHandle   = "h" // a bare handle, which may be stale when it arrives
-	lineCount    = "n" // arrays, transfers adopted, and operations with names since the last such line
+	lineCount    = "n" // arrays, transfers adopted, operations with names, and with rings since the last such line
 )
 
 // maxHeld is how many arrays a worker holds at most.
@@ -41,6 +41,8 @@ type worker struct {
 	arrays  int
 	adopted int
 	names   int
+	rings   int
+	ends    ends
 }
 
 // work is the main function of a worker: directory and seed are its arguments. It returns the exit code.
@@ -97,7 +99,8 @@ func (w *worker) read(ended chan<- struct{}) {
 // expected tells whether an error is one that a storm brings with it.
 func expected(err error) bool {
 	for _, e := range []error{pool.ErrFull, pool.ErrTableFull, pool.ErrStale, pool.ErrHeld, pool.ErrSealed, pool.ErrSpent, pool.ErrExpired, pool.ErrRecalled,
-		pool.ErrNotReceiver, pool.ErrDead, pool.ErrPrivate, pool.ErrNoName, pool.ErrNameTaken, pool.ErrVersion, context.DeadlineExceeded} {
+		pool.ErrNotReceiver, pool.ErrDead, pool.ErrPrivate, pool.ErrNoName, pool.ErrNameTaken, pool.ErrVersion, context.DeadlineExceeded,
+		pool.ErrWriter, pool.ErrEnded, pool.ErrWriterDied, pool.ErrNoFrame, pool.ErrShut} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -114,8 +117,10 @@ func (w *worker) step() error {
 		return w.release(w.rng.IntN(len(w.held)))
 	case n < 800:
 		return w.give(w.held[w.rng.IntN(len(w.held))])
-	case n < 900:
+	case n < 850:
 		return check(w.held[w.rng.IntN(len(w.held))])
+	case n < 900:
+		return w.ring()
 	case n < 980:
 		return w.name()
 	case n < 985:
@@ -196,8 +201,8 @@ func (w *worker) say(words ...any) error {
 }
 
 func (w *worker) count() error {
-	err := w.say(lineCount, w.arrays, w.adopted, w.names)
-	w.arrays, w.adopted, w.names = 0, 0, 0
+	err := w.say(lineCount, w.arrays, w.adopted, w.names, w.rings)
+	w.arrays, w.adopted, w.names, w.rings = 0, 0, 0, 0
 	return err
 }
 
@@ -242,6 +247,9 @@ func (w *worker) got(a *pool.Array, err error) error {
 
 // leave checks and releases everything.
 func (w *worker) leave() error {
+	if err := w.closeRings(); err != nil {
+		return err
+	}
 	for len(w.held) > 0 {
 		if err := w.release(len(w.held) - 1); err != nil {
 			return err

@@ -20,8 +20,10 @@ MAX_HELD = 40
 EXPECTED = (
     errors.FullError, errors.TableFullError, errors.StaleError, errors.HeldError, errors.SealedError, errors.SpentError,
     errors.ExpiredError, errors.RecalledError, errors.NotReceiverError, errors.DeadError, errors.PrivateError,
-    errors.ProcessesError, errors.NoNameError, errors.NameTakenError, errors.VersionError,
+    errors.ProcessesError, errors.NoNameError, errors.NameTakenError, errors.VersionError, errors.WriterError,
+    errors.StreamEnded, TimeoutError, queue.Empty, queue.Full,
 )
+STREAMS, QUEUES, RING_WAIT = 2, 2, 0.02  # see rings.go
 SHARED_NAMES, LOCKED_NAMES = 8, 3  # see names.go, which tells what names there are
 LOCK_WAIT = 0.02
 TREE = ("a", "b", "c")
@@ -39,7 +41,11 @@ class Worker:
         self.pool = ndpool.Pool.open("storm", dir=directory)
         self.held: list[np.ndarray] = []
         self.lines: queue.Queue[str] = queue.Queue(256)
-        self.arrays = self.adopted = self.named = 0
+        self.arrays = self.adopted = self.named = self.rings = 0
+        self.writers: dict[int, ndpool.StreamWriter] = {}
+        self.readers: dict[int, ndpool.StreamReader] = {}
+        self.last: dict[int, int] = {}
+        self.queues: dict[int, ndpool.Queue] = {}
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -78,8 +84,10 @@ class Worker:
             self.release(self.rng.randrange(len(self.held)))
         elif n < 800:
             self.give(self.rng.choice(self.held))
-        elif n < 890:
+        elif n < 850:
             check(self.rng.choice(self.held))
+        elif n < 890:
+            self.ring()
         elif n < 970:
             self.name()
         elif n < 980:
@@ -135,8 +143,8 @@ class Worker:
         os.write(1, (line + "\n").encode())
 
     def count(self) -> None:
-        self.say(f"n {self.arrays} {self.adopted} {self.named}")
-        self.arrays = self.adopted = self.named = 0
+        self.say(f"n {self.arrays} {self.adopted} {self.named} {self.rings}")
+        self.arrays = self.adopted = self.named = self.rings = 0
 
     def take(self, line: str) -> None:
         kind, word = line.split()[:2]
@@ -234,6 +242,84 @@ class Worker:
         finally:
             side.release()
 
+    def ring(self) -> None:
+        """Does one operation with streams and queues, as rings.go does."""
+        self.rings += 1
+        k, n = self.rng.randrange(STREAMS), self.rng.randrange(20)
+        if n < 1:
+            for ends in self.writers, self.readers, self.queues:
+                if self.rng.randrange(3) == 0 and k in ends:
+                    ends.pop(k).close()
+        elif n < 6:
+            self.publish_frame(k)
+        elif n < 11:
+            self.read_frame(k)
+        elif n < 15:
+            self.put(k)
+        elif n == 15 and k == 1 and self.rng.randrange(20) == 0:
+            self.queue(k).shutdown()
+        else:
+            self.get(k)
+
+    def publish_frame(self, k: int) -> None:
+        if k not in self.writers:
+            self.writers[k] = self.pool.writer(f"r/s{k}", frames=3, lossless=k == 1)
+        w = self.writers[k]
+        a = w.empty((1 + self.rng.randrange(1 << self.rng.randrange(13)),), np.uint64)
+        a[:] = pattern(a)
+        w.publish(a, attributes={"handle": f"{ndpool.handle(a):016x}"}, timeout=RING_WAIT)
+
+    def read_frame(self, k: int) -> None:
+        """Wants that frames are whole and come in their order."""
+        if k not in self.readers:
+            every, from_now = self.rng.randrange(2) == 0, self.rng.randrange(2) == 0
+            self.readers[k], self.last[k] = self.pool.reader(f"r/s{k}", every=every, from_now=from_now), 0
+        r, how = self.readers[k], self.rng.randrange(3)
+        f = r.newest() if how == 0 else r.latest(RING_WAIT) if how == 1 else r.next(RING_WAIT)
+        if f is None:
+            return
+        if f.attributes.get("handle") != f"{ndpool.handle(f.array):016x}":
+            raise Fault(f"stream {k}: frame {f.sequence}: array {ndpool.handle(f.array):016x}, attributes {f.attributes}")
+        if f.sequence < self.last[k] or (f.sequence == self.last[k] and how):
+            raise Fault(f"stream {k}: frame {f.sequence} came after frame {self.last[k]}")
+        self.last[k] = f.sequence
+        self.hold(f.array)
+
+    def queue(self, k: int) -> ndpool.Queue:
+        if k not in self.queues:
+            self.queues[k] = self.pool.queue(f"r/q{k}", maxsize=20)
+        return self.queues[k]
+
+    def was_shut(self, k: int) -> None:
+        """Leaves a queue that was shut down; if it is empty it is removed for all."""
+        q = self.queues.pop(k)
+        try:
+            if q.qsize() == 0:
+                self.pool.remove(f"r/q{k}")
+        finally:
+            q.close()
+
+    def put(self, k: int) -> None:
+        q, a = self.queue(k), self.rng.choice(self.held)
+        try:
+            q.put(a if k == 0 else [a, *self.rng.choices(self.held, k=2), "text"], timeout=RING_WAIT)
+        except errors.ShutDown:
+            self.was_shut(k)
+
+    def get(self, k: int) -> None:
+        q = self.queue(k)
+        try:
+            items = q.get_many(1 + self.rng.randrange(3), timeout=RING_WAIT)
+        except errors.ShutDown:
+            self.was_shut(k)
+            return
+        for item in items:
+            for a in item if isinstance(item, (list, tuple)) else (item,):
+                if isinstance(a, np.ndarray):
+                    check(a)
+                elif a != "text":
+                    raise Fault(f"queue {k}: {item!r}")
+
     def pause(self) -> None:
         if self.rng.randrange(3) == 0:
             time.sleep(self.rng.random() * 0.001)
@@ -254,6 +340,7 @@ class Worker:
         """What a child does: its holds are its own, whatever happens to its parent."""
         self.rng.seed(os.getpid())
         try:
+            self.writers, self.readers = {}, {}  # the parent's alone; queues are both processes'
             for a in self.held:
                 check(a)
             while self.held and self.rng.randrange(4):
@@ -270,6 +357,9 @@ class Worker:
         return 0
 
     def leave(self) -> None:
+        for ends in self.writers, self.readers, self.queues:
+            for x in ends.values():
+                x.close()
         while self.held:
             self.release(len(self.held) - 1)
         self.pool.recall(older_than=0)

@@ -175,6 +175,18 @@ func (w *U32) Swap(v uint32) uint32 {
 	return old
 }
 
+// Or sets the bits of mask and returns the old word.
+func (w *U32) Or(mask uint32) uint32 {
+	if Crash && swallow() {
+		return 0
+	}
+	old := atomic.OrUint32(&w.v, mask)
+	if Crash {
+		point()
+	}
+	return old
+}
+
 // Add adds n and returns the new word. For counters and futex sequence words only.
 func (w *U32) Add(n uint32) uint32 {
 	if Crash && swallow() {

@@ -91,6 +91,12 @@ typedef enum ndpool_status {
     NDPOOL_ERR_VERSION,      /* name has changed meanwhile */
     NDPOOL_ERR_ATTRIBUTES,   /* attributes are too long, or damaged */
     NDPOOL_ERR_NOT_LOCKED,   /* the lock of a name is not this process's to let go */
+    NDPOOL_ERR_KIND,         /* stream or queue where an array is wanted, or the other way */
+    NDPOOL_ERR_WRITER,       /* another process writes the stream: pid, slot */
+    NDPOOL_ERR_ENDED,        /* the writer of the stream has ended */
+    NDPOOL_ERR_WRITER_DIED,  /* the writer of the stream has died */
+    NDPOOL_ERR_SHUT,         /* queue was shut down */
+    NDPOOL_ERR_TOO_LONG,     /* item takes more entries than there are: asked, limit */
     NDPOOL_ERR_END
 } ndpool_status;
 
@@ -218,6 +224,7 @@ typedef struct ndpool_transfer {
 #define NDPOOL_TREE 4096u       /* ndpool_remove: with all names in the group */
 #define NDPOOL_GROUP 8192u      /* a name is a group */
 #define NDPOOL_IMPLICIT 16384u  /* a group was made for the names in it, and goes with the last of them */
+#define NDPOOL_RING 1048576u    /* a name is a stream's or a queue's, or a block is one */
 
 /* What to allocate. */
 typedef struct ndpool_spec {
@@ -347,7 +354,7 @@ typedef struct ndpool_name_info {
     uint64_t dtype;         /* this and what follows: of the array, as in ndpool_array */
     uint64_t bytes;
     uint32_t ndim;
-    uint32_t flags;         /* GROUP, PERSISTENT, IMPLICIT; FORTRAN, SEALED */
+    uint32_t flags;         /* GROUP, PERSISTENT, IMPLICIT, RING; FORTRAN, SEALED */
     uint32_t record_bytes;
     const int64_t *shape;
     const char *attributes; /* with a NUL behind; NULL: none */
@@ -393,6 +400,143 @@ NDPOOL_API int ndpool_lock_while(ndpool *p, ndpool_name_lock l, uint32_t flags, 
 /* NDPOOL_ERR_NOT_LOCKED if this process does not have it. If the name is gone meanwhile there is nothing to do. */
 NDPOOL_API int ndpool_unlock(ndpool *p, ndpool_name_lock l, uint32_t flags);
 
+/* ---- streams
+ *
+ * A stream is a ring of frames: one process writes, any number read, each for itself, and wait without polling. A frame is an
+ * array that is sealed when it is published. A stream keeps its newest frames, and a reader holds what it took for as long as it
+ * likes. It has a name of the catalog, and stays when its writer ends or dies: the next one goes on where that stopped.
+ *
+ * A writer and a reader are used by one thread at a time; any thread may close them when no other is inside. Both keep the
+ * attachment: close them before ndpool_close has an effect. In a forked child they are refused, but for ndpool_reader_close and
+ * ndpool_writer_close. wait is as for ndpool_lock, and go_on, which may be NULL, as for ndpool_lock_while; NDPOOL_ERR_TIMEOUT. */
+
+typedef bool (*ndpool_go_on)(void *arg);
+
+/* How a ring is made. Zero numbers are the defaults. A ring that is there is taken as it is if all is zero, and refused with
+ * NDPOOL_ERR_OPTIONS if it is another than asked for. */
+typedef struct ndpool_ring_options {
+    uint32_t entries;  /* frames that a stream keeps: 2; entries of a queue: 16384. At most 65536 */
+    uint32_t readers;  /* of a lossless stream that the writer waits for: 64. At most 1024 */
+    uint32_t flags;    /* NDPOOL_LOSSLESS, NDPOOL_PERSISTENT (the name keeps the pool) */
+} ndpool_ring_options;
+
+typedef struct ndpool_writer ndpool_writer;
+typedef struct ndpool_reader ndpool_reader;
+
+/* Becomes the writer of a stream, which is made if it is not there; o may be NULL. NDPOOL_ERR_WRITER: there is one that lives. */
+NDPOOL_API int ndpool_writer_open(ndpool *p, const char *path, const ndpool_ring_options *o, ndpool_writer **out);
+/* Seals the array and publishes it; the caller keeps his reference, and must not write any more. NDPOOL_ERR_HELD: it is not sealed, and
+ * others hold it. attributes: text of a JSON object, or NULL. In a lossless stream it waits until all readers have read the
+ * oldest frame; if that takes too long the array stays sealed, and can be published again. *sequence counts from 1 and never comes back; it may be NULL. */
+NDPOOL_API int ndpool_writer_publish(ndpool_writer *w, ndpool_handle array, const void *attributes, size_t bytes, int64_t wait,
+                                     ndpool_go_on go_on, void *arg, uint64_t *sequence);
+/* Waits until n readers are there that the writer of a lossless stream waits for: frames that are published before go by those who come
+ * later. NDPOOL_ERR_OPTIONS: there can never be so many. */
+NDPOOL_API int ndpool_writer_await_readers(ndpool_writer *w, uint32_t n, int64_t wait, ndpool_go_on go_on, void *arg);
+NDPOOL_API void ndpool_writer_close(ndpool_writer *w); /* tells the readers. NULL is allowed */
+
+#define NDPOOL_EVERY 32768u     /* ndpool_reader_open: the writer of a lossless stream waits for this reader */
+#define NDPOOL_FROM_NOW 65536u  /* ndpool_reader_open: only frames that are published from now on */
+#define NDPOOL_LOSSLESS 131072u /* the writer waits for readers that were opened with NDPOOL_EVERY */
+#define NDPOOL_NEXT 262144u     /* ndpool_reader_read: the oldest frame that was not read yet; default: the newest */
+#define NDPOOL_AGAIN 524288u    /* ndpool_reader_read: the newest frame at once, read or not; NDPOOL_ERR_TIMEOUT: there is none */
+
+/* A frame. References: the array's, and one to the block of the attributes, which the caller ends each by ndpool_release. */
+typedef struct ndpool_frame {
+    ndpool_array array;       /* read-only */
+    uint64_t sequence;        /* from 1; goes on with the next writer */
+    uint64_t skipped;         /* frames that this reader has missed since its last one */
+    int64_t monotonic, wall;  /* when it was published: CLOCK_MONOTONIC, and since 1970 */
+    ndpool_handle attributes; /* 0: none */
+    const char *text;         /* of the attributes, without a NUL; NULL: none */
+    size_t text_bytes;
+} ndpool_frame;
+
+/* Opens a reader. The stream need not be there yet. flags: NDPOOL_EVERY, NDPOOL_FROM_NOW. */
+NDPOOL_API int ndpool_reader_open(ndpool *p, const char *path, uint32_t flags, ndpool_reader **out);
+/* Waits for a frame that this reader has not read. flags: NDPOOL_NEXT or NDPOOL_AGAIN. When there is none and the writer has come to an
+ * end it is told once: NDPOOL_ERR_ENDED, NDPOOL_ERR_WRITER_DIED; the next call waits for the next writer. */
+NDPOOL_API int ndpool_reader_read(ndpool_reader *r, uint32_t flags, int64_t wait, ndpool_go_on go_on, void *arg, ndpool_frame *out);
+NDPOOL_API void ndpool_reader_close(ndpool_reader *r); /* NULL is allowed */
+
+/* ---- queues
+ *
+ * A queue is a bounded ring of items: any process puts, and each item goes to one that gets it, first in, first out. What was put is
+ * there until a get returns it, whoever dies: the queue holds the arrays. An item is an array, or bytes, with any number of
+ * arrays that belong to it; it takes an entry for each. A queue without a name lives as long as somebody holds it.
+ *
+ * Any number of threads may use a queue; close it when no other thread is inside. A forked child has its parent's queues. */
+
+typedef struct ndpool_queue ndpool_queue;
+
+/* Opens a queue, which is made if it is not there. path NULL makes one without a name. */
+NDPOOL_API int ndpool_queue_open(ndpool *p, const char *path, const ndpool_ring_options *o, ndpool_queue **out);
+/* The handle of its block, for others who ndpool_queue_retain it, and for ndpool_send. */
+NDPOOL_API ndpool_handle ndpool_queue_handle(const ndpool_queue *q);
+NDPOOL_API int ndpool_queue_retain(ndpool *p, ndpool_handle h, ndpool_queue **out);
+/* Opens a queue that was sent by ndpool_send of its handle. */
+NDPOOL_API int ndpool_queue_adopt(ndpool *p, ndpool_transfer t, ndpool_queue **out);
+NDPOOL_API void ndpool_queue_close(ndpool_queue *q); /* NULL is allowed */
+
+#define NDPOOL_ITEM_ARRAY 1u  /* what an item's first array is: an array */
+#define NDPOOL_ITEM_BYTES 2u  /* bytes, which are a message */
+#define NDPOOL_ITEM_PICKLE 3u /* bytes, which are a Python pickle */
+
+typedef struct ndpool_put {
+    ndpool_handle array; /* the caller holds it, and keeps his reference */
+    uint32_t kind;       /* NDPOOL_ITEM_*; 0: it belongs to the item before */
+} ndpool_put;
+
+/* Puts n entries, each item whole; waits for room. *done is how many entries were put, also on failure; it may be NULL. NDPOOL_ERR_SHUT. */
+NDPOOL_API int ndpool_queue_put(ndpool_queue *q, const ndpool_put *entries, size_t n, int64_t wait, ndpool_go_on go_on, void *arg,
+                                size_t *done);
+
+typedef struct ndpool_got {
+    ndpool_array array; /* a reference */
+    uint32_t kind;      /* NDPOOL_ITEM_*; 0: it belongs to the item before */
+    uint32_t more;      /* how many behind it belong to it */
+} ndpool_got;
+
+/* Gets as many items as there are, whole: at most that many items (0: any number), at most size entries, and at least one item,
+ * for which it waits. NDPOOL_ERR_TOO_LONG: the first item has more entries than size, and is still there: asked.
+ * NDPOOL_ERR_SHUT: the queue was shut down and is empty. */
+NDPOOL_API int ndpool_queue_get(ndpool_queue *q, size_t items, ndpool_got *out, size_t size, int64_t wait, ndpool_go_on go_on, void *arg,
+                                size_t *n);
+/* Puts an item back that the caller has got and holds, before all others. It waits for room, also when the queue was shut down. */
+NDPOOL_API int ndpool_queue_put_back(ndpool_queue *q, const ndpool_put *entries, size_t n, int64_t wait, ndpool_go_on go_on, void *arg);
+/* From now on nothing is put into the queue, by anybody; what is in it can be got. */
+NDPOOL_API int ndpool_queue_shut(ndpool_queue *q);
+
+typedef struct ndpool_queue_info {
+    uint64_t items, entries; /* in it */
+    uint64_t limit;          /* entries */
+    bool shut;
+} ndpool_queue_info;
+NDPOOL_API int ndpool_queue_look(ndpool_queue *q, ndpool_queue_info *out);
+
+/* ---- streams and queues of a pool */
+
+typedef struct ndpool_ring_info {
+    ndpool_handle handle;
+    uint32_t kind;            /* 1: a stream, 2: a queue */
+    uint32_t flags;           /* NDPOOL_LOSSLESS */
+    uint32_t entries;         /* limit */
+    uint32_t readers;         /* limit */
+    uint64_t head, tail;      /* entries that were ever put, and that went again */
+    uint64_t items;           /* in it */
+    uint64_t bytes;           /* of the arrays in it */
+    ndpool_process writer;    /* 0: none */
+    uint32_t ended;           /* writers that have come to an end */
+    bool died, shut;          /* the last writer died; the queue was shut down */
+    uint32_t entered;         /* readers that the writer waits for */
+    uint64_t behind;          /* frames that the slowest of them has not read */
+    int64_t newest;           /* when the newest entry was put, since 1970; 0: there is none */
+    uint64_t holders[4];      /* bit s: slot s */
+} ndpool_ring_info;
+
+/* As ndpool_next_array. */
+NDPOOL_API bool ndpool_next_ring(ndpool *p, uint32_t *cursor, ndpool_ring_info *out);
+
 /* ---- looking inside */
 
 typedef struct ndpool_stats_ {
@@ -407,8 +551,8 @@ typedef struct ndpool_array_info {
     ndpool_handle handle;
     uint64_t dtype;
     uint64_t bytes, extent, offset; /* users'; taken; of the users' bytes in the data region */
-    uint32_t ndim, flags;           /* FORTRAN, SEALED, HASHED, PRIVATE */
-    uint32_t in_transit;            /* transfers */
+    uint32_t ndim, flags;           /* FORTRAN, SEALED, HASHED, PRIVATE, RING */
+    uint32_t in_transit;            /* transfers, and entries of streams and queues */
     uint32_t record_bytes;
     bool named;
     uint64_t holders[4];            /* bit s: slot s */

@@ -15,7 +15,7 @@
 #include "internal/shm.h"
 
 /* xxhash64 of the format's description; a segment of another one is refused */
-#define NDPOOL_FINGERPRINT UINT64_C(0xbd8eb44e09000d46)
+#define NDPOOL_FINGERPRINT UINT64_C(0xccbfede0c5b23919)
 
 /* first eight bytes of a segment */
 #define NDPOOL_MAGIC "ndpool\032\012"
@@ -34,6 +34,9 @@
 #define NDPOOL_PAGE_NODE_SIZE          16
 #define NDPOOL_SLAB_SIZE               40
 #define NDPOOL_NAME_SIZE               448
+#define NDPOOL_RING_SIZE               256
+#define NDPOOL_RING_READER_SIZE        16
+#define NDPOOL_RING_ENTRY_SIZE         64
 
 /* Sizes and limits of the format. */
 #define NDPOOL_FORMAT_VERSION          1 /* of the whole format; a different one is refused */
@@ -58,13 +61,15 @@
 #define NDPOOL_MAX_NAME_DEPTH          64 /* components of a name */
 #define NDPOOL_NAME_STEP               512 /* entries of the catalog whose memory is committed at a time */
 #define NDPOOL_MAX_ATTRIBUTES          1048576 /* bytes of the attributes' text */
+#define NDPOOL_MAX_RING_ENTRIES        65536 /* entries of a stream or queue */
+#define NDPOOL_MAX_RING_READERS        1024 /* readers that the writer of a stream waits for */
 #define NDPOOL_SUPERBLOCK_SIZE         4096
 
 /* ByteOrder reads as this number on a machine of the segment's byte order. */
 #define NDPOOL_BYTE_ORDER              0x1020304
 
 /* Bits of the holder set beyond the slots. */
-#define NDPOOL_IN_TRANSIT              254 /* pseudo-holder: a ticket is in flight */
+#define NDPOOL_IN_TRANSIT              254 /* pseudo-holder: a ticket is in flight, or an entry of a ring names the block */
 #define NDPOOL_NAMED                   255 /* pseudo-holder: a name of the catalog points here */
 
 /* Bytes of the file that processes lock with the kernel (open-file-description locks). They lie far behind the
@@ -101,11 +106,22 @@
 /* Flags of a descriptor. */
 #define NDPOOL_DESC_FORTRAN            1 /* first index fastest */
 #define NDPOOL_DESC_HASHED             2 /* Hash is set */
-#define NDPOOL_DESC_FLAGS_KNOWN        3
+#define NDPOOL_DESC_RING               4 /* the users' bytes are a Ring: a stream or a queue, and no array */
+#define NDPOOL_DESC_FLAGS_KNOWN        7
 
 /* NameImplicit is the owner of a group that was made for the sake of the names in it, and goes with the last of
  * them. */
 #define NDPOOL_NAME_IMPLICIT           UINT64_C(0xffffffffffffffff)
+
+/* NamePool is the owner of a name that stays until it is removed, but does not keep the pool. */
+#define NDPOOL_NAME_POOL               UINT64_C(0xfffffffffffffffe)
+
+/* Flags of a ring. */
+#define NDPOOL_RING_LOSSLESS           1 /* the writer of a stream waits for the readers that are entered */
+#define NDPOOL_RING_FLAGS_KNOWN        1
+
+/* RingShut is the state of a queue into which nothing is put any more. */
+#define NDPOOL_RING_SHUT               1
 
 /* Kinds of a block. A block is alive while PRIVATE, or LIVE with a bit in its holder set. */
 #define NDPOOL_KIND_FREE               0 /* belongs to nobody; has no extent */
@@ -133,6 +149,15 @@
 #define NDPOOL_NAME_STAGED             2 /* will be a name when the change is decided */
 #define NDPOOL_NAME_REPLACING          3 /* a name; the other value counts when the change is decided */
 #define NDPOOL_NAME_LEAVING            4 /* a name until the change is decided */
+
+/* Kinds of a ring. */
+#define NDPOOL_RING_STREAM             1 /* one process writes, any number read, each for itself */
+#define NDPOOL_RING_QUEUE              2 /* each entry goes to one who gets it */
+
+/* Kinds of an entry of a ring. */
+#define NDPOOL_ENTRY_ARRAY             1 /* an array */
+#define NDPOOL_ENTRY_BYTES             2 /* an array of bytes that is a message */
+#define NDPOOL_ENTRY_PICKLE            3 /* an array of bytes that is a Python pickle */
 
 /* MaxRunPages is the longest run of pages that an extent can tell. In a data region of MaxCapacity it is one
  * page less than all. */
@@ -164,7 +189,7 @@
 #define NDPOOL_SLOT_WORD_INCARNATION_SHIFT 32 /* number of this use of the slot */
 #define NDPOOL_SLOT_WORD_INCARNATION_MASK  UINT64_C(0xffffffff00000000)
 
-/* Ident (Ticket.Sender, Ticket.Receiver) */
+/* Ident (Ticket.Sender, Ticket.Receiver, NameValue.Owner, Ring.Writer, RingReader.Reader, RingEntry.Sender) */
 #define NDPOOL_IDENT_SLOT_SHIFT            0 /* slot + 1; 0: nobody */
 #define NDPOOL_IDENT_SLOT_MASK             UINT64_C(0xffffffff)
 #define NDPOOL_IDENT_INCARNATION_SHIFT     32 /* of the slot */
@@ -221,6 +246,14 @@
 #define NDPOOL_NAME_LOCK_TORN_MASK         UINT32_C(0x200)
 #define NDPOOL_NAME_LOCK_INCARNATION_SHIFT 10 /* low bits of the writer's incarnation */
 #define NDPOOL_NAME_LOCK_INCARNATION_MASK  UINT32_C(0xfffffc00)
+
+/* EntryWord (RingEntry.Word) */
+#define NDPOOL_ENTRY_WORD_KIND_SHIFT       0 /* what the entry carries, see the kinds of an entry of a ring */
+#define NDPOOL_ENTRY_WORD_KIND_MASK        UINT64_C(0xff)
+#define NDPOOL_ENTRY_WORD_ATTACHED_SHIFT   8 /* the entry belongs to the one before */
+#define NDPOOL_ENTRY_WORD_ATTACHED_MASK    UINT64_C(0x100)
+#define NDPOOL_ENTRY_WORD_MORE_SHIFT       32 /* how many entries behind it belong to it */
+#define NDPOOL_ENTRY_WORD_MORE_MASK        UINT64_C(0xffffffff00000000)
 
 /* Region is one entry of the superblock's directory. */
 typedef struct ndpool_region {
@@ -369,7 +402,7 @@ typedef struct ndpool_desc {
     shm_u64 gen; /* generation, and whether all of them are used up; see Gen */
     shm_u64 extent; /* where the bytes are; see Extent. Changed while FREE only, under the lock */
     shm_u64 holders[4]; /* bit p: slot p holds this block; InTransit; Named */
-    shm_u32 tickets; /* open tickets of this block; guarded by the lock */
+    shm_u32 tickets; /* open tickets of this block, and entries of rings that name it; guarded by the lock */
     shm_u32 header; /* bytes of the extent before the users' bytes, a multiple of Granule */
     shm_u64 dtype; /* code of the element type */
     shm_u64 bytes; /* users' bytes */
@@ -443,9 +476,9 @@ _Static_assert(offsetof(ndpool_slab, map) == 8, "offset of slab.map");
 /* NameValue is what a name stands for. Shared, truth; it changes as the entry does that it is part of. */
 typedef struct ndpool_name_value {
     shm_u64 version; /* number of the change that stored it */
-    shm_u64 array; /* handle; 0: a group */
+    shm_u64 array; /* handle of an array or a ring; 0: a group */
     shm_u64 attributes; /* handle of a block with JSON text; 0: none */
-    shm_u64 owner; /* Ident of the process that it goes with; 0: stays until removed; NameImplicit */
+    shm_u64 owner; /* Ident of the process that it goes with; 0: stays until removed; NamePool; NameImplicit */
 } ndpool_name_value;
 _Static_assert(sizeof(ndpool_name_value) == 32, "size of name_value");
 _Static_assert(offsetof(ndpool_name_value, version) == 0, "offset of name_value.version");
@@ -486,6 +519,82 @@ _Static_assert(offsetof(ndpool_name, touched) == 104, "offset of name.touched");
 _Static_assert(offsetof(ndpool_name, readers) == 112, "offset of name.readers");
 _Static_assert(offsetof(ndpool_name, text) == 144, "offset of name.text");
 _Static_assert(offsetof(ndpool_name, reserved) == 400, "offset of name.reserved");
+
+/* Ring is the head of a ring of entries, a stream or a queue: the first of the users' bytes of a block with
+ * DescRing. Behind it lie its RingReaders, then its RingEntries. Shared, truth. Changed under the lock only,
+ * but for the words to wait on. Of a position s, which counts from 0 and never comes back, the entry is number
+ * s modulo Entries. */
+typedef struct ndpool_ring {
+    shm_u32 kind; /* RingStream, RingQueue; constant */
+    shm_u32 flags; /* RingFlag*; constant */
+    shm_u32 entries; /* number of entries, from 1 to MaxRingEntries; constant */
+    shm_u32 readers; /* number of RingReaders, at most MaxRingReaders; constant */
+    shm_u64 reserved0[6]; /* zero */
+    shm_u64 head; /* position behind the newest entry */
+    shm_u64 tail; /* position of the oldest entry; Head if there is none */
+    shm_u64 items; /* entries from Tail to Head that do not belong to the one before */
+    shm_u64 writer; /* Ident of the process that writes a stream; 0: none */
+    shm_u32 ends; /* twice the number of writers that have ended, plus 1 if the last one died */
+    shm_u32 state; /* RingShut, or 0 */
+    shm_u64 reserved1[3]; /* zero */
+    shm_u32 news; /* bumped when something came and somebody waits for it */
+    shm_u32 news_flag; /* set by who waits for something to come */
+    shm_u64 reserved2[7]; /* zero */
+    shm_u32 room; /* bumped when room came and somebody waits for it */
+    shm_u32 room_flag; /* set by who waits for room */
+    shm_u64 reserved3[7]; /* zero */
+} ndpool_ring;
+_Static_assert(sizeof(ndpool_ring) == 256, "size of ring");
+_Static_assert(offsetof(ndpool_ring, kind) == 0, "offset of ring.kind");
+_Static_assert(offsetof(ndpool_ring, flags) == 4, "offset of ring.flags");
+_Static_assert(offsetof(ndpool_ring, entries) == 8, "offset of ring.entries");
+_Static_assert(offsetof(ndpool_ring, readers) == 12, "offset of ring.readers");
+_Static_assert(offsetof(ndpool_ring, reserved0) == 16, "offset of ring.reserved0");
+_Static_assert(offsetof(ndpool_ring, head) == 64, "offset of ring.head");
+_Static_assert(offsetof(ndpool_ring, tail) == 72, "offset of ring.tail");
+_Static_assert(offsetof(ndpool_ring, items) == 80, "offset of ring.items");
+_Static_assert(offsetof(ndpool_ring, writer) == 88, "offset of ring.writer");
+_Static_assert(offsetof(ndpool_ring, ends) == 96, "offset of ring.ends");
+_Static_assert(offsetof(ndpool_ring, state) == 100, "offset of ring.state");
+_Static_assert(offsetof(ndpool_ring, reserved1) == 104, "offset of ring.reserved1");
+_Static_assert(offsetof(ndpool_ring, news) == 128, "offset of ring.news");
+_Static_assert(offsetof(ndpool_ring, news_flag) == 132, "offset of ring.news_flag");
+_Static_assert(offsetof(ndpool_ring, reserved2) == 136, "offset of ring.reserved2");
+_Static_assert(offsetof(ndpool_ring, room) == 192, "offset of ring.room");
+_Static_assert(offsetof(ndpool_ring, room_flag) == 196, "offset of ring.room_flag");
+_Static_assert(offsetof(ndpool_ring, reserved3) == 200, "offset of ring.reserved3");
+
+/* RingReader is a reader that the writer of a lossless stream waits for. Shared, truth. Entered and taken out
+ * under the lock; the position is its process's alone. */
+typedef struct ndpool_ring_reader {
+    shm_u64 reader; /* Ident of the process; 0: nobody */
+    shm_u64 position; /* the next that it will read */
+} ndpool_ring_reader;
+_Static_assert(sizeof(ndpool_ring_reader) == 16, "size of ring_reader");
+_Static_assert(offsetof(ndpool_ring_reader, reader) == 0, "offset of ring_reader.reader");
+_Static_assert(offsetof(ndpool_ring_reader, position) == 8, "offset of ring_reader.position");
+
+/* RingEntry is a place in a ring. Shared, truth. Changed under the lock only, and read without it: Number is 0
+ * while the rest changes. */
+typedef struct ndpool_ring_entry {
+    shm_u64 number; /* position + 1; 0: being written, or never used */
+    shm_u64 array; /* handle */
+    shm_u64 attributes; /* handle of a block with JSON text; 0: none */
+    shm_u64 word; /* what the entry is, see MakeEntry */
+    shm_u64 monotonic; /* nanoseconds, CLOCK_MONOTONIC */
+    shm_u64 wall; /* nanoseconds since 1970 */
+    shm_u64 sender; /* Ident of who put it there */
+    shm_u64 reserved; /* zero */
+} ndpool_ring_entry;
+_Static_assert(sizeof(ndpool_ring_entry) == 64, "size of ring_entry");
+_Static_assert(offsetof(ndpool_ring_entry, number) == 0, "offset of ring_entry.number");
+_Static_assert(offsetof(ndpool_ring_entry, array) == 8, "offset of ring_entry.array");
+_Static_assert(offsetof(ndpool_ring_entry, attributes) == 16, "offset of ring_entry.attributes");
+_Static_assert(offsetof(ndpool_ring_entry, word) == 24, "offset of ring_entry.word");
+_Static_assert(offsetof(ndpool_ring_entry, monotonic) == 32, "offset of ring_entry.monotonic");
+_Static_assert(offsetof(ndpool_ring_entry, wall) == 40, "offset of ring_entry.wall");
+_Static_assert(offsetof(ndpool_ring_entry, sender) == 48, "offset of ring_entry.sender");
+_Static_assert(offsetof(ndpool_ring_entry, reserved) == 56, "offset of ring_entry.reserved");
 
 /* Size classes of the slabs, by class; class 0 is none. */
 typedef struct ndpool_class {

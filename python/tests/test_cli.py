@@ -62,7 +62,7 @@ def test_ls_arrays(capsys: pytest.CaptureFixture[str], pool: ndpool.Pool) -> Non
     assert ok(capsys, "ls", pool.name) == f"no arrays in {pool.name}\n"
     a = pool.zeros((2, 3), "i2", "F")
     line = ok(capsys, "ls", pool.name).splitlines()[1]
-    assert re.fullmatch(r"[0-9a-f]{16}  <i2 +\(2,3\) +12 B +\d+\(0\) +0  private,fortran", line)
+    assert re.fullmatch(r"[0-9a-f]{16}  array  <i2 +\(2,3\) +12 B +\d+\(0\) +0  private,fortran", line)
     b = pool.seal(pool.zeros(3, "u2"), hash=True)
     pool.handle(a)
     found = ok_json(capsys, "ls", pool.name)["arrays"]

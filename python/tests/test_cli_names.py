@@ -48,9 +48,9 @@ def filled(pool: ndpool.Pool) -> ndpool.Pool:
 
 def test_names(capsys: pytest.CaptureFixture[str], filled: ndpool.Pool) -> None:
     lines = ok(capsys, "names", filled.name).splitlines()
-    assert lines[0].split() == ["NAME", "DTYPE", "SHAPE", "BYTES", "VERSION", "KEEPER", "ATTRIBUTES"]
-    assert re.fullmatch(r'run/left +<u2 +\(2,3\) +12 B +\d+  persistent +\{"unit": "mm", "list": \[1, 2\]\}', lines[1])
-    assert re.fullmatch(rf"run/right  <f8 +\(4,5\) +160 B +\d+  {os.getpid()}\(0\)", lines[2])
+    assert lines[0].split() == ["NAME", "KIND", "DTYPE", "SHAPE", "BYTES", "VERSION", "KEEPER", "ATTRIBUTES"]
+    assert re.fullmatch(r'run/left +array +<u2 +\(2,3\) +12 B +\d+  persistent +\{"unit": "mm", "list": \[1, 2\]\}', lines[1])
+    assert re.fullmatch(rf"run/right  array  <f8 +\(4,5\) +160 B +\d+  {os.getpid()}\(0\)", lines[2])
     assert len(lines) == 3
     groups = ok(capsys, "names", filled.name, "--all").splitlines()
     assert re.match(r"empty/ .*\{\"k\": 1\}", groups[1]) and re.match(r"run/ .*what is in it", groups[2])
@@ -67,6 +67,7 @@ def test_names_json(capsys: pytest.CaptureFixture[str], filled: ndpool.Pool) -> 
     left = names["run/left"]
     assert left.pop("version") > 0 and left.pop("handle") == f"{filled.handle(filled['run/left']):016x}"
     assert left == {
+        "kind": "array",
         "group": False,
         "dtype": "<u2",
         "shape": [2, 3],
@@ -161,7 +162,7 @@ def test_hdf5_into_a_pool(capsys: pytest.CaptureFixture[str], pool: ndpool.Pool,
     err = fails(capsys, 1, "hdf5", pool.name, str(file), "p/q")
     assert "p/q" in err and "--overwrite replaces it" in err
     verbose = ok(capsys, "hdf5", pool.name, str(file), "p/q", "--overwrite", "-v").splitlines()
-    assert any(re.fullmatch(r"p/q/run/left +<u2 +\(2,3\) +12 B +\d+  persistent", line) for line in verbose)
+    assert any(re.fullmatch(r"p/q/run/left +array +<u2 +\(2,3\) +12 B +\d+  persistent", line) for line in verbose)
     assert "p/q/left" not in pool
     ok(capsys, "hdf5", pool.name, str(file), "p/q", "--merge", "-g", "run")
     assert "p/q/left" in pool and "p/q/run/left" in pool

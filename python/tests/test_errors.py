@@ -62,6 +62,11 @@ def test_statuses_are_unique() -> None:
         (errors.VersionError, RuntimeError),
         (errors.AttributesError, ValueError),
         (errors.NotLockedError, RuntimeError),
+        (errors.KindError, TypeError),
+        (errors.WriterError, RuntimeError),
+        (errors.StreamEnded, EOFError),
+        (errors.WriterDied, errors.StreamEnded),
+        (errors.TooLongError, ValueError),
     ],
 )
 def test_builtin_bases(cls: type[NdpoolError], builtin: type[Exception]) -> None:

@@ -26,12 +26,16 @@ MODULES = (
     "_default",
     "_dtype",
     "_exit",
+    "_frame",
     "_functions",
     "_info",
+    "_items",
     "_names",
     "_options",
     "_pickle",
     "_pool",
+    "_queue",
+    "_streams",
     "_trees",
     "errors",
 )
@@ -112,7 +116,7 @@ def test_functions_have_docstrings_and_annotations(name: str, function: Any) -> 
 def test_core_functions_have_docstrings_and_signatures() -> None:
     """The functions of the C core show their parameters to inspect."""
     core = ndpool._core
-    for of in (core, core.Pool, core.NameLock):
+    for of in (core, core.Pool, core.NameLock, core.Writer, core.Reader, core.Queue):
         for name, value in public(of):
             assert value.__doc__, name
             if inspect.isroutine(value):

@@ -170,6 +170,7 @@ void arena_unlock(arena *a);
 /* ---- futex.h's two calls, clock.c, process.c, space.c */
 int64_t boot_time(void);  /* CLOCK_BOOTTIME in nanoseconds */
 int64_t mono_time(void);  /* CLOCK_MONOTONIC in nanoseconds */
+int64_t wall_time(void);  /* nanoseconds since 1970 */
 void slot_describe(ndpool_slot *s); /* who this process is, for people */
 uint32_t space_wanted(arena *a);
 void space_await(arena *a, uint32_t seq, int64_t ns);

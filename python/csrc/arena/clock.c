@@ -15,3 +15,4 @@ static int64_t ask(clockid_t clock)
 
 int64_t boot_time(void) { return ask(CLOCK_BOOTTIME); }
 int64_t mono_time(void) { return ask(CLOCK_MONOTONIC); }
+int64_t wall_time(void) { return ask(CLOCK_REALTIME); }

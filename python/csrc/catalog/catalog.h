@@ -124,7 +124,9 @@ name_word name_rolled(name_word w, bool decided);
 /* ---- rebuild.c, sweep.c */
 void catalog_rebuild(catalog *c);
 void change_disown(change *ch, uint32_t slot);
-bool catalog_stays(const arena *a);
+/* Tells whether a segment has a name that keeps it: one that goes with nobody, or one that goes with the pool and whose array
+ * wanted wants. It needs no lock if nobody is attached, and heeds a change in which the last one died. */
+bool catalog_stays(const arena *a, bool (*wanted)(const arena *a, uint64_t handle));
 
 /* ---- lock.c: the lock of a name. None of these wants the segment lock but catalog_sweep_lock. Precondition of all that
  * take or drop: no other thread of this process is at the words of the same entry. */

@@ -19,14 +19,16 @@ void change_disown(change *ch, uint32_t slot)
     }
 }
 
-/* Tells whether a segment has a name that goes with nobody. It needs no lock if nobody is attached, and heeds a change in
- * which the last one died. */
-bool catalog_stays(const arena *a)
+bool catalog_stays(const arena *a, bool (*wanted)(const arena *a, uint64_t handle))
 {
     bool decided = shm_load32(&a->ctl->commit) != 0;
     for (uint32_t e = 0, n = catalog_committed(a); e < n; e++) {
         name_word w = name_rolled(shm_load64(&a->names[e].word), decided);
-        if (name_kind(w) == NDPOOL_NAME_LIVE && shm_load64(&a->names[e].values[name_current(w)].owner) == 0)
+        const ndpool_name_value *v = &a->names[e].values[name_current(w)];
+        ident owner = shm_load64(&v->owner);
+        if (name_kind(w) != NDPOOL_NAME_LIVE)
+            continue;
+        if (owner == 0 || (owner == NDPOOL_NAME_POOL && wanted(a, shm_load64(&v->array))))
             return true;
     }
     return false;

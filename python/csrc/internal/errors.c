@@ -125,6 +125,12 @@ static const char *const names[NDPOOL_ERR_END] = {
     [NDPOOL_ERR_VERSION] = "version",
     [NDPOOL_ERR_ATTRIBUTES] = "attributes",
     [NDPOOL_ERR_NOT_LOCKED] = "not-locked",
+    [NDPOOL_ERR_KIND] = "kind",
+    [NDPOOL_ERR_WRITER] = "writer",
+    [NDPOOL_ERR_ENDED] = "ended",
+    [NDPOOL_ERR_WRITER_DIED] = "writer-died",
+    [NDPOOL_ERR_SHUT] = "shut",
+    [NDPOOL_ERR_TOO_LONG] = "too-long",
 };
 
 const char *ndpool_status_name(int status)

@@ -20,6 +20,8 @@ enum {
     STATUS_IS_ARRAY,       /* the other way */
     STATUS_NOT_EMPTY,      /* a group has names in it */
     STATUS_MORE,           /* a buffer that was made before the lock is too small */
+    STATUS_NOTHING,        /* a ring has nothing for the caller yet */
+    STATUS_NO_ROOM,        /* a ring has no room yet */
 };
 
 /* Sets this thread's error: status, message, all numbers zero. Returns the status. */

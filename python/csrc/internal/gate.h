@@ -6,6 +6,7 @@
 #define NDPOOL_INTERNAL_GATE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "internal/spin.h"
@@ -28,6 +29,15 @@ static inline void gate_enter(gate *g)
         while (atomic_load(&g->word) & GATE_SHUT)
             gate_nap();
     }
+}
+
+/* The same if nobody has shut it, or is about to. */
+static inline bool gate_try_enter(gate *g)
+{
+    if (!(atomic_fetch_add(&g->word, 1) & GATE_SHUT))
+        return true;
+    atomic_fetch_sub(&g->word, 1);
+    return false;
 }
 
 static inline void gate_leave(gate *g) { atomic_fetch_sub(&g->word, 1); }

@@ -114,6 +114,13 @@ static inline uint64_t shm_or64(shm_u64 *w, uint64_t mask)
     return old;
 }
 
+static inline uint32_t shm_or32(shm_u32 *w, uint32_t mask)
+{
+    uint32_t old = atomic_fetch_or(&w->only_shm_h, mask);
+    shm_point();
+    return old;
+}
+
 /* Clears the bits that are not in mask and returns the old word. */
 static inline uint64_t shm_and64(shm_u64 *w, uint64_t mask)
 {

@@ -41,6 +41,17 @@ int pool_copy_attributes(ndpool *p, uint32_t i, char **text, size_t *bytes)
     return NDPOOL_OK;
 }
 
+int pool_text_at(ndpool *p, uint32_t i, const char **text, size_t *bytes)
+{
+    uint64_t off, n;
+    int status = place_of(p, i, &off, &n);
+    if (status != NDPOOL_OK)
+        return status;
+    *text = (const char *)arena_data(p->arena, off);
+    *bytes = n;
+    return NDPOOL_OK;
+}
+
 static int check_text(const void *text, size_t bytes)
 {
     if (bytes > NDPOOL_MAX_ATTRIBUTES)

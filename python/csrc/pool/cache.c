@@ -145,28 +145,49 @@ bool pool_take_fast(ndpool *p, int bin, const meta *m, const int64_t *shape, uin
     return false;
 }
 
-static void RARELY end_pinned(ndpool *p)
+static void RARELY end_pinned(ndpool *p, bool pended, bool closed)
 {
-    pool_finish(p);
+    if (pended)
+        pool_end_rings(p);
+    if (closed)
+        pool_finish(p);
     pool_unpin(p);
 }
 
-/* The last reference of all parks the block and wakes who waits for space, which does not block; the last one of a
- * closed pool ends the attachment. Another thread may end it as soon as the stripe is free, so the pin comes before. */
+/* A ring may have entries, whose blocks are to be let go under the lock: so it is BUSY from its last release to its end, and never
+ * CACHED. A death in between leaves BUSY, which the sweep ends alike. */
+static bool RARELY pend_ring(ndpool *p, uint32_t i)
+{
+    (void)refs_own(&p->refs, i, NDPOOL_KIND_BUSY);
+    pool_pend(p, i);
+    return true;
+}
+
+bool pool_shelve_locked(ndpool *p, uint32_t i)
+{
+    if (__builtin_expect(pool_is_ring(p, i), 0))
+        return pend_ring(p, i);
+    pool_park_locked(p, i);
+    return false;
+}
+
+/* The last reference of all parks the block and wakes who waits for space, which does not block; of a ring it ends it; the
+ * last one of a closed pool ends the attachment. Another thread may end it as soon as the stripe is free, so the pin comes
+ * before. */
 void pool_drop_locked(ndpool *p, uint32_t i, stripe *st)
 {
-    bool last = refs_drop_locked(&p->refs, i);
+    bool last = refs_drop_locked(&p->refs, i), pended = false;
     st->live--;
     if (last) {
-        pool_park_locked(p, i);
+        pended = pool_shelve_locked(p, i);
         space_freed(p->arena);
     }
     bool closed = atomic_load(&p->closed);
-    if (closed)
+    if (closed || pended)
         atomic_fetch_add(&p->pins, 1);
     spin_unlock(&st->mutex);
-    if (closed)
-        end_pinned(p);
+    if (closed || pended)
+        end_pinned(p, pended, closed);
 }
 
 int pool_drop(ndpool *p, uint32_t i)

@@ -79,9 +79,9 @@ static void prepare_pool(ndpool *p)
     if (p->forking == FORK_HIDES)
         (void)arena_fork_hide(p->arena, true); /* if not, the child is refused all the same */
     spin_lock(&p->arena->front);
-    spin_lock(&p->pending_mutex);
     spin_lock(&p->name_locks.mutex);
     pool_lock_stripes(p);
+    spin_lock(&p->pending_mutex); /* taken by releases that have a stripe */
     if (p->forking == FORK_JOINS)
         hand_on(p);
 }
@@ -97,9 +97,9 @@ static void prepare(void)
 static void parent_pool(ndpool *p)
 {
     if (p->forking != FORK_SKIPS) {
+        spin_unlock(&p->pending_mutex);
         pool_unlock_stripes(p);
         spin_unlock(&p->name_locks.mutex);
-        spin_unlock(&p->pending_mutex);
         spin_unlock(&p->arena->front);
     }
     if (p->forking == FORK_JOINS)
@@ -129,7 +129,7 @@ static void forget_cache(ndpool *p)
         p->caches[s].over = 0;
     }
     atomic_store(&p->over, 0);
-    p->pending = 0;
+    atomic_store(&p->pending, 0);
 }
 
 /* The threads that would unlock them are not in the child. */
@@ -153,7 +153,7 @@ static bool child_joins(ndpool *p)
     forget_cache(p);
     unlock_all(p);
     atomic_store(&p->self, p->arena->self);
-    atomic_store(&p->pins, atomic_load(&p->abandoned) ? 1 : 2);
+    atomic_store(&p->pins, (atomic_load(&p->abandoned) ? 1 : 2) + atomic_load(&p->roles));
     *p->attached = 1;
     return true;
 }

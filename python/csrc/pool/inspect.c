@@ -105,8 +105,9 @@ void pool_stats(ndpool *p, int free_pages, int largest, ndpool_stats_t *out)
     *out = s;
 }
 
-static void find_holders(const ndpool *p, uint32_t i, state s, uint64_t holders[4])
+void pool_find_holders(const ndpool *p, uint32_t i, state s, uint64_t holders[4])
 {
+    memset(holders, 0, 4 * sizeof *holders);
     for (uint32_t slot = 0; slot < p->arena->n_slots; slot++) {
         if (refs_holds(&p->refs, i, (int)slot))
             holders[slot / 64] |= UINT64_C(1) << (slot % 64);
@@ -125,12 +126,12 @@ static void describe_array(const ndpool *p, uint32_t i, state s, extent e, const
     out->ndim = (uint32_t)m->ndim;
     out->flags = (m->flags & NDPOOL_DESC_FORTRAN ? NDPOOL_FORTRAN : 0) |
                  (m->flags & NDPOOL_DESC_HASHED ? NDPOOL_HASHED : 0) | (state_sealed(s) ? NDPOOL_SEALED : 0) |
-                 (state_kind(s) == NDPOOL_KIND_PRIVATE ? NDPOOL_PRIVATE : 0);
+                 (state_kind(s) == NDPOOL_KIND_PRIVATE ? NDPOOL_PRIVATE : 0) |
+                 (m->flags & NDPOOL_DESC_RING ? NDPOOL_RING : 0);
     out->in_transit = shm_load32(&pool_desc(p, i)->tickets);
     out->record_bytes = m->record_bytes;
     out->named = refs_holds(&p->refs, i, NDPOOL_NAMED);
-    memset(out->holders, 0, sizeof out->holders);
-    find_holders(p, i, s, out->holders);
+    pool_find_holders(p, i, s, out->holders);
 }
 
 /* Describes block i if it is alive. It looks again if the block changed hands meanwhile. */

@@ -420,6 +420,7 @@ void verify_block(checker *c, uint32_t i, state s)
         verify_say(f->got, "%d", state_owner(s));
     }
     check_generation(c, i, place, s, desc_gen(d));
+    verify_ring_flag(c, i, place, s);
     check_holders(c, place, d, s);
     bool array = kind == NDPOOL_KIND_LIVE || kind == NDPOOL_KIND_PRIVATE;
     if (array || kind == NDPOOL_KIND_CACHED)

@@ -205,15 +205,15 @@ static bool check_stands(checker *c, uint32_t e, const char *what, uint64_t hand
 }
 
 /* Checks a block of attributes, and their text if asked to. Nobody changes it, but who breaks the rules. */
-static void check_attributes(checker *c, uint32_t e, uint32_t i)
+void verify_attributes(checker *c, const char *place, uint32_t i)
 {
     extent x;
     meta m;
     int64_t shape[NDPOOL_MAX_NDIM];
     if (!pool_extent(c->pool, i, &x) || pool_read(c->pool, i, &m, shape) != NDPOOL_OK)
         return; /* said with the block */
-    if (m.dtype != NDPOOL_UINT8 || m.ndim != 1 || m.bytes > NDPOOL_MAX_ATTRIBUTES) {
-        fault *f = blame(c, "attributes", e);
+    if (m.dtype != NDPOOL_UINT8 || m.ndim != 1 || m.flags & NDPOOL_DESC_RING || m.bytes > NDPOOL_MAX_ATTRIBUTES) {
+        fault *f = verify_fault(c, "attributes", place);
         verify_say(f->want, "at most %d bytes in one dimension", NDPOOL_MAX_ATTRIBUTES);
         verify_say(f->got, "%u dimensions of 0x%llx, %llu bytes", (unsigned)m.ndim, (ull)m.dtype, (ull)m.bytes);
         return;
@@ -221,7 +221,7 @@ static void check_attributes(checker *c, uint32_t e, uint32_t i)
     if (!c->content || m.header + m.bytes > extent_size(x) ||
         json_is_object(arena_data(c->a, extent_offset(x) + m.header), m.bytes))
         return;
-    fault *f = blame(c, "attributes", e);
+    fault *f = verify_fault(c, "attributes", place);
     verify_say(f->want, "the text of a JSON object");
     verify_say(f->got, "%llu bytes of something else", (ull)m.bytes);
 }
@@ -239,6 +239,15 @@ static void check_owner(checker *c, uint32_t e, const name_value *v)
                    filled ? "names" : "no names");
         return;
     }
+    if (v->owner == NDPOOL_NAME_POOL) {
+        uint32_t i;
+        if (v->array != 0 && (!pool_live_block(c->pool, v->array, &i) || pool_is_ring(c->pool, i)))
+            return;
+        fault *f = blame(c, "name-owner", e);
+        verify_say(f->want, "with the pool only a ring");
+        verify_say(f->got, "array %016llx", (ull)v->array);
+        return;
+    }
     if (v->owner == 0 || verify_used(c, v->owner) || verify_sweeping(c, ident_slot(v->owner)))
         return;
     fault *f = blame(c, "name-owner", e);
@@ -253,8 +262,11 @@ static void check_value(checker *c, uint32_t e)
     uint64_t last = shm_load64(&c->a->ctl->change);
     uint32_t i;
     (void)check_stands(c, e, "array", v.array, &i);
-    if (check_stands(c, e, "attributes", v.attributes, &i))
-        check_attributes(c, e, i);
+    if (check_stands(c, e, "attributes", v.attributes, &i)) {
+        char place[FAULT_TEXT];
+        place_of(c, e, place);
+        verify_attributes(c, place, i);
+    }
     check_owner(c, e, &v);
     if (v.version != 0 && v.version <= last)
         return;

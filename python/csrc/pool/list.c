@@ -171,7 +171,7 @@ static void describe(const row *r, ndpool_name_info *out)
     const name_value *v = &r->v;
     bool implicit = v->owner == NDPOOL_NAME_IMPLICIT;
     out->version = v->version;
-    out->owner = implicit ? 0 : v->owner;
+    out->owner = implicit || v->owner == NDPOOL_NAME_POOL ? 0 : v->owner;
     out->array = v->array;
     out->flags = (v->array == 0 ? NDPOOL_GROUP : 0) | (v->owner == 0 ? NDPOOL_PERSISTENT : 0) |
                  (implicit ? NDPOOL_IMPLICIT : 0);
@@ -182,7 +182,7 @@ typedef struct shapes {
     int64_t *at, *end;
 } shapes;
 
-/* Reads what the array of a name is. */
+/* Reads what the array of a name is, or the ring: that is bytes in one dimension. */
 static int describe_array(ndpool *p, uint32_t i, ndpool_name_info *out, shapes *room)
 {
     meta m;
@@ -199,7 +199,7 @@ static int describe_array(ndpool *p, uint32_t i, ndpool_name_info *out, shapes *
     out->record_bytes = m.record_bytes;
     out->shape = room->at;
     out->flags |= (m.flags & NDPOOL_DESC_FORTRAN ? NDPOOL_FORTRAN : 0) |
-                  (state_sealed(pool_state(p, i)) ? NDPOOL_SEALED : 0);
+                  (state_sealed(pool_state(p, i)) ? NDPOOL_SEALED : 0) | (m.flags & NDPOOL_DESC_RING ? NDPOOL_RING : 0);
     room->at += m.ndim;
     return NDPOOL_OK;
 }

@@ -38,18 +38,6 @@ typedef struct attempt {
 
 static int gone(const char *verb) { return fail(NDPOOL_ERR_NO_NAME, "%s name: the name was removed, and its lock with it", verb); }
 
-/* Begins a step that gives something back: also on a closed pool, if its segment was not left. Released by pool_leave. */
-static int stay(ndpool *p)
-{
-    if (p->snapshot || pool_forked(p))
-        return pool_enter(p); /* refuses */
-    gate_enter(&p->verbs);
-    if (!atomic_load(&p->finished))
-        return NDPOOL_OK;
-    gate_leave(&p->verbs);
-    return fail(NDPOOL_ERR_CLOSED, "use pool %s: pool is closed", p->path);
-}
-
 /* A forked child must not find its parent's locks. */
 static int make_table(name_locks *m, size_t n)
 {
@@ -208,7 +196,7 @@ static int end_attempt(attempt *a, int *slot, int *pid)
 {
     name_hold *h;
     ndpool *p = a->p;
-    int status = stay(p);
+    int status = pool_stay(p);
     if (status != NDPOOL_OK)
         return status;
     status = hold_of(p, a->l.entry, &h);
@@ -323,7 +311,7 @@ static bool let_go(ndpool *p, name_hold *h, ndpool_name_lock l, bool write)
 int ndpool_unlock(ndpool *p, ndpool_name_lock l, uint32_t flags)
 {
     name_hold *h;
-    int status = stay(p);
+    int status = pool_stay(p);
     if (status != NDPOOL_OK)
         return status;
     status = hold_of(p, l.entry, &h);

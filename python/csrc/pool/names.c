@@ -72,6 +72,7 @@ int pool_name_error(ndpool *p, const char *verb, const char *path, int status)
         {STATUS_IS_GROUP, NDPOOL_ERR_GROUP, "a group is no array"},
         {STATUS_IS_ARRAY, NDPOOL_ERR_GROUP, "an array is no group"},
         {STATUS_NOT_EMPTY, NDPOOL_ERR_GROUP, "the group has names in it"},
+        {NDPOOL_ERR_KIND, NDPOOL_ERR_KIND, "a stream or a queue is no array"},
         {STATUS_TORN, NDPOOL_ERR_CORRUPT, "catalog is torn"},
     };
     if (status == STATUS_NO_ENTRY) {
@@ -151,7 +152,10 @@ static int lookup_locked(ndpool *p, void *arg)
     int status = find_locked(p, l);
     if (status != NDPOOL_OK)
         return status;
+    uint32_t i;
     l->v = catalog_value(&p->names, l->entry);
+    if (l->v.array && pool_live_block(p, l->v.array, &i) && pool_is_ring(p, i))
+        return NDPOOL_ERR_KIND;
     return l->v.array ? pool_hold_value(p, &l->v, false, &l->held) : STATUS_IS_GROUP;
 }
 

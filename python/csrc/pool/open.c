@@ -94,7 +94,7 @@ static int clean(ndpool *p, bool dirty)
 {
     int status = NDPOOL_OK, dead;
     if (dirty) {
-        status = pool_sweep_slot(p, arena_slot(p->arena));
+        status = pool_sweep_slot(p, arena_slot(p->arena), true);
         if (status != NDPOOL_OK)
             return status;
         arena_activate(p->arena);
@@ -168,9 +168,12 @@ bool pool_orphaned(arena *a)
     return !pool_wanted(a, killed);
 }
 
-/* Tells whether a segment that nobody is attached to is kept for what is in it: a name that stays, or, if nobody was killed,
- * a transfer in flight. */
-bool pool_wanted(arena *a, bool killed) { return catalog_stays(a) || (!killed && pool_transfers_wait(a)); }
+/* Tells whether a segment that nobody is attached to is kept for what is in it: a name that stays, a named queue with entries
+ * or, if nobody was killed, a transfer in flight. */
+bool pool_wanted(arena *a, bool killed)
+{
+    return pool_names_stay(a) || (!killed && pool_transfers_wait(a));
+}
 
 /* Tells whether any transfer is in flight that has not expired. */
 bool pool_transfers_wait(arena *a)

@@ -7,7 +7,20 @@
 
 #include <stdlib.h>
 
-/* Fetches what lies before the users' bytes of each array. What does not arrive is refused when it is read. */
+/* Fetches the bytes of block i, a ring. What became another block meanwhile is cleared, and is no ring when it is read. */
+static void fetch_ring(const ndpool *p, uint32_t i, extent e)
+{
+    uint32_t asked = pool_gen(p, i);
+    uint64_t n = shm_load64(&pool_desc(p, i)->bytes);
+    n = n < extent_size(e) ? n : extent_size(e);
+    int status = arena_fetch(p->arena, extent_offset(e), n);
+    if (status == NDPOOL_OK)
+        status = arena_fetch_desc(p->arena, i);
+    if (status != NDPOOL_OK || pool_gen(p, i) != asked)
+        memset(arena_data(p->arena, extent_offset(e)), 0, n);
+}
+
+/* Fetches what lies before the users' bytes of each array, and rings. What does not arrive is refused when it is read. */
 static void fetch_headers(const ndpool *p)
 {
     for (uint32_t i = 0, n = pool_descs(p); i < n; i++) {
@@ -18,6 +31,8 @@ static void fetch_headers(const ndpool *p)
         uint64_t header = shm_load32(&pool_desc(p, i)->header);
         if (header != 0)
             arena_fetch(p->arena, extent_offset(e), header < extent_size(e) ? header : extent_size(e));
+        if (pool_is_ring(p, i))
+            fetch_ring(p, i, e);
     }
 }
 

@@ -127,6 +127,18 @@ int pool_enter(ndpool *p)
 
 void pool_leave(ndpool *p) { gate_leave(&p->verbs); }
 
+/* Released by pool_leave. */
+int pool_stay(ndpool *p)
+{
+    if (p->snapshot || pool_forked(p))
+        return pool_enter(p); /* refuses */
+    gate_enter(&p->verbs);
+    if (!atomic_load(&p->finished))
+        return NDPOOL_OK;
+    gate_leave(&p->verbs);
+    return fail(NDPOOL_ERR_CLOSED, "use pool %s: pool is closed", p->path);
+}
+
 int pool_resolve(const ndpool *p, uint64_t handle, uint32_t *i)
 {
     if (pool_index(p, handle, i) && *i < pool_descs(p))

@@ -10,6 +10,7 @@
 #include "internal/gate.h"
 #include "internal/lazy.h"
 #include "refcount/refcount.h"
+#include "ring/ring.h"
 
 /* The blocks that a process keeps for reuse, of one stripe, by bin. Local; guarded by the stripe. Entries are
  * descriptor numbers plus one. */
@@ -63,7 +64,7 @@ struct ndpool {
     _Atomic uint32_t over;                   /* stripes whose cache has too much of something */
 
     spin pending_mutex;
-    uint32_t pending; /* BUSY blocks that wait for the lock: a list through links, number plus one */
+    _Atomic uint32_t pending; /* BUSY blocks that wait for the lock: a list through links, number plus one */
 
     name_locks name_locks;
 
@@ -71,7 +72,8 @@ struct ndpool {
     _Atomic bool closed;    /* set with the gate shut and all stripes held */
     _Atomic bool finished;  /* the segment was left; set likewise */
     _Atomic bool abandoned; /* ndpool_free was called */
-    _Atomic uint32_t pins;  /* the user's, the attachment's, and releases that may end it: the last frees p */
+    _Atomic uint32_t pins;  /* the user's, the attachment's, those of roles, and releases that may end it: the last frees p */
+    _Atomic uint32_t roles; /* writers, readers and queues that are open: each has a pin */
 
     _Atomic int64_t last_sweep; /* nanoseconds, CLOCK_BOOTTIME */
     _Atomic uint64_t self;      /* ident, 0 once the segment was left */
@@ -110,6 +112,7 @@ int pool_lock(ndpool *p);    /* rebuilds if the last owner died inside; released
 void pool_unlock(ndpool *p);
 int pool_enter(ndpool *p);   /* begins a verb that is not a fast one; released by pool_leave */
 void pool_leave(ndpool *p);
+int pool_stay(ndpool *p);    /* the same for what gives something back: also on a closed pool, if its segment was not left */
 static inline bool pool_forked(const ndpool *p) { return !p->snapshot && *p->attached == 0; }
 int pool_refuse_forked(void);
 static inline uint32_t pool_descs(const ndpool *p)
@@ -124,6 +127,7 @@ static inline bool pool_extent(const ndpool *p, uint32_t i, extent *e)
     return extent_valid(*e, p->pages);
 }
 static inline state pool_state(const ndpool *p, uint32_t i) { return desc_state(pool_desc(p, i)); }
+static inline bool pool_is_ring(const ndpool *p, uint32_t i) { return shm_load32(&pool_desc(p, i)->flags) & NDPOOL_DESC_RING; }
 static inline uint32_t pool_gen(const ndpool *p, uint32_t i) { return gen_number(desc_gen(pool_desc(p, i))); }
 static inline uint64_t pool_handle_of(const ndpool *p, uint32_t i)
 {
@@ -165,6 +169,9 @@ static inline int bin_of(uint64_t size)
 int bin_batch(int bin);
 bool pool_take_fast(ndpool *p, int bin, const meta *m, const int64_t *shape, uint32_t *i);
 void pool_park_locked(ndpool *p, uint32_t i);
+/* What becomes of a block of this process whose last reference of all has ended: it is cached, but a ring waits for the lock.
+ * True: it waits. Precondition: the stripe of i is held. */
+bool pool_shelve_locked(ndpool *p, uint32_t i);
 list_entry *pool_pop(ndpool *p, int s, int bin, uint32_t *i);
 uint32_t cache_limit(int bin);
 int pool_drop(ndpool *p, uint32_t i); /* ends a reference; NDPOOL_ERR_STALE if there is none */
@@ -175,6 +182,7 @@ void pool_drop_locked(ndpool *p, uint32_t i, stripe *st);
 int pool_take(ndpool *p, const meta *m, const int64_t *shape, bool fast, uint32_t *i);
 void pool_flush_locked(ndpool *p);
 void pool_end_locked(ndpool *p, uint32_t i);
+void pool_pend(ndpool *p, uint32_t i); /* has a BUSY block of this process ended when the lock is next held */
 void pool_begin_locked(ndpool *p, uint32_t i, extent e);
 int pool_steal(ndpool *p);
 int pool_trim(ndpool *p, uint64_t *freed);
@@ -196,6 +204,12 @@ int pool_hold(ndpool *p, ndpool_handle h, const char *verb, uint32_t *i, stripe 
 /* Fills in a reference that this process has. It ends the reference if it fails. */
 int pool_array(ndpool *p, uint32_t i, const meta *m, const int64_t *shape, uint32_t flags, ndpool_array *out);
 uint64_t pool_share(ndpool *p, uint32_t i);
+int pool_refuse_ring(const char *verb, ndpool_handle h); /* NDPOOL_ERR_KIND */
+/* Adds a reference to a block in that generation. */
+int pool_add_reference(ndpool *p, uint32_t i, uint32_t generation);
+/* Adopts a transfer, of a ring or of an array: NDPOOL_ERR_KIND if it is of the other. */
+int pool_adopt(ndpool *p, ndpool_transfer t, bool wants_ring, uint32_t *i, meta *m, int64_t shape[NDPOOL_MAX_NDIM]);
+int pool_seal(ndpool *p, ndpool_handle h, bool hashed, void **data);
 bool pool_ticket_block(const ndpool *p, uint32_t n, uint32_t *i);
 bool pool_expired_at(const ndpool *p, uint32_t n, uint64_t now);
 /* Tells whether all elements of a view lie within n bytes. */
@@ -242,10 +256,68 @@ int pool_store_attributes(ndpool *p, const void *text, size_t bytes, uint32_t *i
 /* Copies the text of block i, with a NUL behind, which the caller frees. Precondition: the caller holds the block, or looks
  * again at its generation afterwards. */
 int pool_copy_attributes(ndpool *p, uint32_t i, char **text, size_t *bytes);
+int pool_text_at(ndpool *p, uint32_t i, const char **text, size_t *bytes); /* where it lies, of a block that the caller holds */
+
+/* ---- ring.c */
+/* What a block is to a ring; see ring/ring.h. */
+ring_blocks pool_ring_blocks(ndpool *p);
+/* Lays a view over the ring in block i, if that is one. Precondition: the caller holds the block, or the segment lock, or looks
+ * only. */
+bool pool_ring_at(const arena *a, uint32_t i, ring *r);
+void pool_empty_locked(ndpool *p, uint32_t i); /* before a ring's block is freed */
+void pool_recount_locked(ndpool *p, uint32_t i); /* in a rebuild */
+void pool_sweep_ring_locked(ndpool *p, uint32_t i, uint32_t slot, bool died);
+bool pool_names_stay(const arena *a); /* see catalog_stays: of rings, queues that have entries */
+void pool_end_rings(ndpool *p); /* ends what waits for the lock, if that can be had soon. p has a pin */
+/* The reference of a writer, a reader or a queue to a ring. Local. */
+typedef struct ring_ref {
+    ring ring;
+    uint64_t handle; /* 0: none */
+    uint32_t block;
+} ring_ref;
+/* Gives a reference to the ring of a name, which is made as o says if it is not there; without a path it is made, and has
+ * none. Precondition: the caller is not inside a verb. */
+int pool_open_ring(ndpool *p, const char *verb, const char *path, uint32_t kind, const ndpool_ring_options *o, ring_ref *out);
+/* Gives a reference to the ring of a name; none if it is the one that is known. owner, which may be NULL, is the name's.
+ * Precondition: the caller is inside a verb. */
+int pool_find_ring(ndpool *p, const char *verb, const char *path, uint32_t kind, uint64_t known, ring_ref *out, ident *owner);
+/* Makes a reference to the ring in a block of which this process has a reference; it ends that if it is no ring of the kind. */
+int pool_ring_ref(ndpool *p, const char *verb, uint32_t i, uint32_t kind, ring_ref *out);
+int pool_torn_ring(const char *verb);       /* NDPOOL_ERR_CORRUPT: the bytes of a ring cannot be one */
+int pool_torn_entry(const char *verb);      /* the same of an entry */
+/* Ends the roles of the dead in a ring, and sweeps. Precondition: the caller is inside a verb. */
+int pool_bury_roles(ndpool *p, const ring *r);
+/* A writer, a reader or a queue that is open keeps the struct. */
+void pool_open_role(ndpool *p);
+void pool_close_role(ndpool *p);
+/* What a thread waits for in a ring. Local. */
+typedef struct waiting {
+    int64_t wait; /* as for ndpool_lock */
+    ndpool_go_on go_on;
+    void *arg;
+    bell (*bell)(const ring *r);
+    spins *spins;
+    bool one;  /* a wake-up is for one who waits, and is passed on by who has no use for it */
+    bool much; /* waits for room for several entries */
+    uint64_t (*stamp)(const ring *r); /* changes when what it waits for comes */
+    /* A step, which begins with pool_enter: takes it, or says STATUS_NOTHING. slept: it may have been woken for it. */
+    int (*try)(struct waiting *w, bool slept);
+    void *of; /* the caller's */
+    ring at;  /* what it waits at, and the stamp that it had: see pool_wait_at */
+    uint64_t was;
+} waiting;
+/* Says what is waited at, before it is looked at. Each step calls it. */
+static inline void pool_wait_at(waiting *w, const ring *r)
+{
+    w->at = *r;
+    w->was = r->head ? w->stamp(r) : 0;
+}
+int pool_wait(waiting *w); /* until try says something else; STATUS_NOTHING: the time is up */
+#define RING_LOOK INT64_C(50000000) /* nanoseconds; how often somebody who waits asks who lives, and whether to go on */
 
 /* ---- process.c */
 void pool_rebuild_locked(ndpool *p);
-int pool_sweep_slot(ndpool *p, uint32_t slot);
+int pool_sweep_slot(ndpool *p, uint32_t slot, bool died); /* not died: it leaves by itself */
 int pool_sweep_dead(ndpool *p, int *n);
 int pool_reap(ndpool *p, ndpool_reaped *r);
 void pool_sweep_sometimes(ndpool *p);
@@ -270,6 +342,7 @@ void pool_each_hold(ndpool *p, void (*tell)(void *arg, uint32_t i, uint32_t slot
 
 /* ---- inspect.c, peek.c */
 int pool_look(ndpool *p); /* pool_enter, also for a snapshot; released by pool_leave */
+void pool_find_holders(const ndpool *p, uint32_t i, state s, uint64_t holders[4]); /* the slots that hold a block */
 void pool_stats(ndpool *p, int free_pages, int largest, ndpool_stats_t *out);
 int pool_gaps(const ndpool *p, int *free_pages, int *largest); /* reckoned from the extents of a snapshot */
 

@@ -74,9 +74,10 @@ static void sweep_tickets_locked(ndpool *p, uint32_t slot)
     }
 }
 
-/* Ends what a dead slot has to do with anything: first its transfers, then its names, then its blocks. Idempotent: if this process dies
- * too, the next sweeper starts again. Precondition: the slot's byte is held by this process. */
-int pool_sweep_slot(ndpool *p, uint32_t slot)
+/* Ends what a slot whose process is gone has to do with anything: first its transfers, then its names, then its roles in rings
+ * and its blocks. Idempotent: if this process dies too, the next sweeper starts again. Precondition: the slot's byte is held by
+ * this process. */
+int pool_sweep_slot(ndpool *p, uint32_t slot, bool died)
 {
     int status = pool_lock(p);
     if (status != NDPOOL_OK)
@@ -93,6 +94,8 @@ int pool_sweep_slot(ndpool *p, uint32_t slot)
         if (status != NDPOOL_OK)
             return status;
         for (uint32_t i = lo; i < lo + SWEEP_BATCH && i < pool_descs(p); i++) {
+            if (pool_is_ring(p, i))
+                pool_sweep_ring_locked(p, i, slot, died);
             if (refs_sweep_block(&p->refs, i, (int)slot))
                 pool_end_locked(p, i);
         }
@@ -116,7 +119,7 @@ int pool_sweep_dead(ndpool *p, int *n)
             return status;
         if (!got)
             continue;
-        status = pool_sweep_slot(p, slot);
+        status = pool_sweep_slot(p, slot, true);
         if (status != NDPOOL_OK) {
             grave_close(&g);
             return status;
@@ -198,6 +201,10 @@ void pool_rebuild_locked(ndpool *p)
     alloc_reset(&p->alloc);
     mark_blocks_locked(p);
     count_tickets_locked(p);
+    for (uint32_t i = 0; i < pool_descs(p); i++) {
+        if (pool_is_ring(p, i))
+            pool_recount_locked(p, i);
+    }
     catalog_rebuild(&p->names);
     alloc_finish(&p->alloc);
     for (uint32_t i = 0; i < pool_descs(p); i++) {
@@ -267,7 +274,7 @@ static bool leave(ndpool *p)
     arena *a = p->arena;
     pool_retreat_locks(p);
     arena_depart(a);
-    if (pool_sweep_slot(p, arena_slot(a)) != NDPOOL_OK)
+    if (pool_sweep_slot(p, arena_slot(a), false) != NDPOOL_OK)
         return false;
     arena_leave(a, last_one_out, p);
     return true;

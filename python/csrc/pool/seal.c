@@ -38,7 +38,7 @@ static int seal_locked(ndpool *p, uint32_t i, bool hashed, uint64_t hash)
 }
 
 /* The read-only mapping and the hash take time, and the stripe is free meanwhile. */
-static int seal(ndpool *p, ndpool_handle h, bool hashed, void **data)
+int pool_seal(ndpool *p, ndpool_handle h, bool hashed, void **data)
 {
     uint32_t i;
     stripe *st;
@@ -46,7 +46,10 @@ static int seal(ndpool *p, ndpool_handle h, bool hashed, void **data)
     int status = pool_hold(p, h, "seal", &i, &st);
     if (status != NDPOOL_OK)
         return status;
-    refs_share_locked(&p->refs, i);
+    if (pool_is_ring(p, i)) {
+        spin_unlock(&st->mutex);
+        return pool_refuse_ring("seal", h);
+    }
     bool sealed = refs_sealed(&p->refs, i);
     spin_unlock(&st->mutex);
     status = sealed ? refuse_sealed(i) : place_of(p, i, &off, &n);
@@ -71,7 +74,7 @@ int ndpool_seal(ndpool *p, ndpool_handle h, uint32_t flags, void **data)
     int status = pool_enter(p);
     if (status != NDPOOL_OK)
         return status;
-    status = seal(p, h, flags & NDPOOL_HASH, data);
+    status = pool_seal(p, h, flags & NDPOOL_HASH, data);
     pool_leave(p);
     return status;
 }

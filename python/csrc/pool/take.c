@@ -25,9 +25,14 @@ void pool_begin_locked(ndpool *p, uint32_t i, extent e)
 }
 
 /* Makes a BUSY block of this process FREE and gives its bytes to the allocator. The descriptor is FREE first: a death
- * in between leaves bytes that only the indexes call used, and the lock's taker rebuilds those. */
+ * in between leaves bytes that only the indexes call used, and the lock's taker rebuilds those.
+ *
+ * The entries of a ring go first, and then its flag: a death in between leaves a BUSY ring of a dead process, which the sweep
+ * ends alike. */
 void pool_end_locked(ndpool *p, uint32_t i)
 {
+    if (pool_is_ring(p, i))
+        pool_empty_locked(p, i);
     extent e;
     bool valid = pool_extent(p, i, &e);
     if (gen_exhausted(desc_gen(pool_desc(p, i)))) {
@@ -41,16 +46,21 @@ void pool_end_locked(ndpool *p, uint32_t i)
         alloc_give(&p->alloc, e);
 }
 
+/* Has a BUSY block of this process ended by whoever of it holds the lock next. A death leaves BUSY blocks of a dead process. */
+void pool_pend(ndpool *p, uint32_t i)
+{
+    spin_lock(&p->pending_mutex);
+    p->links[i].later = atomic_load(&p->pending);
+    atomic_store(&p->pending, i + 1);
+    spin_unlock(&p->pending_mutex);
+}
+
 /* Returns BUSY blocks of this process to the allocator, now or, if the lock cannot be had, when it is next held. Their
  * memory need not be committed, so they cannot be cached. */
 static void give_back(ndpool *p, const uint32_t *blocks, int n)
 {
-    spin_lock(&p->pending_mutex);
-    while (n-- > 0) {
-        p->links[blocks[n]].later = p->pending;
-        p->pending = blocks[n] + 1;
-    }
-    spin_unlock(&p->pending_mutex);
+    while (n-- > 0)
+        pool_pend(p, blocks[n]);
     if (pool_lock(p) == NDPOOL_OK) {
         pool_flush_locked(p);
         pool_unlock(p);
@@ -99,13 +109,16 @@ void pool_flush_locked(ndpool *p)
 {
     if (atomic_load(&p->over))
         trim_caches_locked(p);
+    if (atomic_load(&p->pending) == 0)
+        return;
     spin_lock(&p->pending_mutex);
-    while (p->pending) {
-        uint32_t i = p->pending - 1;
-        p->pending = p->links[i].later;
+    uint32_t list = atomic_exchange(&p->pending, 0);
+    spin_unlock(&p->pending_mutex);
+    while (list) {
+        uint32_t i = list - 1;
+        list = p->links[i].later; /* nobody lists it again before it has ended */
         pool_end_locked(p, i);
     }
-    spin_unlock(&p->pending_mutex);
 }
 
 /* A free descriptor and an extent for it, not yet taken from the set of free ones. */

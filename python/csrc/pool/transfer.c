@@ -90,7 +90,7 @@ static int check_ticket(const ndpool *p, ndpool_transfer t, uint32_t *i)
     return status;
 }
 
-/* bad is what reading the block's metadata said. */
+/* bad is what reading the block's metadata said, and whether it is of the kind that is wanted. */
 static int adopt_locked(ndpool *p, ndpool_transfer t, uint32_t i, int bad)
 {
     uint32_t n = ticket_index(t.ticket);
@@ -114,29 +114,35 @@ static int adopt_locked(ndpool *p, ndpool_transfer t, uint32_t i, int bad)
 
 /* The array's metadata is read first, without the lock: if the ticket turns out good, the block was alive in that
  * generation all the while, and what was read was whole. */
-static int adopt(ndpool *p, ndpool_transfer t, uint32_t flags, ndpool_array *out)
+int pool_adopt(ndpool *p, ndpool_transfer t, bool wants_ring, uint32_t *i, meta *m, int64_t shape[NDPOOL_MAX_NDIM])
 {
-    uint32_t i;
-    meta m;
-    int64_t shape[NDPOOL_MAX_NDIM];
     ndpool_error why;
-    int status = check_ticket(p, t, &i);
+    int status = check_ticket(p, t, i);
     if (status != NDPOOL_OK)
         return status;
-    int bad = pool_read(p, i, &m, shape);
+    int bad = pool_read(p, *i, m, shape);
+    if (bad == NDPOOL_OK && !(m->flags & NDPOOL_DESC_RING) == wants_ring)
+        bad = wants_ring ? fail(NDPOOL_ERR_KIND, "adopt %016" PRIx64 ": an array is no queue", t.handle)
+                         : pool_refuse_ring("adopt", t.handle);
     if (bad != NDPOOL_OK)
         why = *error_now();
     status = pool_lock(p);
     if (status != NDPOOL_OK)
         return status;
-    status = adopt_locked(p, t, i, bad);
+    status = adopt_locked(p, t, *i, bad);
     pool_unlock(p);
-    if (status != NDPOOL_OK) {
-        if (status == bad)
-            *error_now() = why;
-        return status;
-    }
-    return pool_array(p, i, &m, shape, flags, out);
+    if (status != NDPOOL_OK && status == bad)
+        *error_now() = why;
+    return status;
+}
+
+static int adopt(ndpool *p, ndpool_transfer t, uint32_t flags, ndpool_array *out)
+{
+    uint32_t i;
+    meta m;
+    int64_t shape[NDPOOL_MAX_NDIM];
+    int status = pool_adopt(p, t, false, &i, &m, shape);
+    return status == NDPOOL_OK ? pool_array(p, i, &m, shape, flags, out) : status;
 }
 
 int ndpool_adopt(ndpool *p, ndpool_transfer t, uint32_t flags, ndpool_array *out)
@@ -149,8 +155,13 @@ int ndpool_adopt(ndpool *p, ndpool_transfer t, uint32_t flags, ndpool_array *out
     return status;
 }
 
-/* Adds a reference to a block; a failed attempt may have been the last to hold it. */
-static int add_reference(ndpool *p, uint32_t i, uint32_t generation)
+int pool_refuse_ring(const char *verb, ndpool_handle h)
+{
+    return fail(NDPOOL_ERR_KIND, "%s %016" PRIx64 ": a stream or a queue is no array", verb, h);
+}
+
+/* A failed attempt may have been the last to hold the block. */
+int pool_add_reference(ndpool *p, uint32_t i, uint32_t generation)
 {
     bool freed = false;
     stripe *st = refs_stripe(&p->refs, i);
@@ -159,7 +170,7 @@ static int add_reference(ndpool *p, uint32_t i, uint32_t generation)
     if (status == NDPOOL_OK)
         st->live++;
     if (freed)
-        pool_park_locked(p, i);
+        (void)pool_shelve_locked(p, i); /* a ring waits: the caller is inside a verb, and so may the lock */
     spin_unlock(&st->mutex);
     if (freed)
         space_freed(p->arena);
@@ -172,11 +183,15 @@ static int retain(ndpool *p, ndpool_handle h, uint32_t flags, ndpool_array *out)
     meta m;
     int64_t shape[NDPOOL_MAX_NDIM];
     int status = pool_resolve(p, h, &i);
+    if (status == NDPOOL_OK && pool_live_block(p, h, &i) && pool_is_ring(p, i))
+        status = pool_refuse_ring("retain", h);
     if (status == NDPOOL_OK)
-        status = add_reference(p, i, (uint32_t)(h >> 32));
+        status = pool_add_reference(p, i, (uint32_t)(h >> 32));
     if (status != NDPOOL_OK)
         return status;
     status = pool_read(p, i, &m, shape);
+    if (status == NDPOOL_OK && m.flags & NDPOOL_DESC_RING)
+        status = pool_refuse_ring("retain", h); /* it is one since the first look */
     if (status == NDPOOL_OK)
         return pool_array(p, i, &m, shape, flags, out);
     pool_drop(p, i);

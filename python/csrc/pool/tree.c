@@ -49,6 +49,10 @@ static int prepare_array(ndpool *p, leaf *l)
     int status = pool_hold(p, l->item->array, "publish", &i, &st);
     if (status != NDPOOL_OK)
         return status;
+    if (pool_is_ring(p, i)) {
+        spin_unlock(&st->mutex);
+        return pool_refuse_ring("publish", l->item->array);
+    }
     refs_share_locked(&p->refs, i);
     refs_add_locked(&p->refs, i);
     st->live++;
@@ -152,10 +156,13 @@ static int clear_targets(ndpool *p, change *ch, publication *b)
 }
 
 /* What a name will stand for that is there and gets another value: a group stays as it is, unless it was made by the way,
- * or gets attributes. */
+ * or gets attributes. The name of a ring stays one. */
 static int merge(void *arg, const name_value *old, name_value *v)
 {
-    (void)arg;
+    ndpool *p = arg;
+    uint32_t i;
+    if (pool_live_block(p, old->array, &i) && pool_is_ring(p, i))
+        return NDPOOL_ERR_KIND;
     if (old->array == 0 && v->array != 0)
         return STATUS_IS_GROUP;
     if (old->array != 0 && v->array == 0)
@@ -172,7 +179,7 @@ static int stage(ndpool *p, change *ch, void *arg)
     if (status != NDPOOL_OK)
         return status;
     for (b->at = 0; b->at < b->n; b->at++) {
-        status = change_put(ch, b->leaves[b->at].path, &b->leaves[b->at].v, merge, NULL);
+        status = change_put(ch, b->leaves[b->at].path, &b->leaves[b->at].v, merge, p);
         if (status != NDPOOL_OK)
             return status;
     }

@@ -151,6 +151,7 @@ static void check(checker *c)
     for (uint32_t n = 0; n < c->a->n_tickets; n++)
         verify_ticket(c, n);
     verify_names(c);
+    verify_rings(c);
     for (uint32_t i = 0, n = pool_descs(c->pool); i < n; i++)
         check_block(c, i);
     check_indexes(c);

@@ -28,7 +28,7 @@ typedef struct checker {
     ndpool *pool;
     arena *a;
     allocator want;    /* indexes as they should be */
-    uint32_t *tickets; /* by descriptor: open tickets */
+    uint32_t *tickets; /* by descriptor: open tickets, and entries of rings */
     uint64_t *named;   /* by descriptor: values of the catalog that name it */
     uint8_t *nodes;    /* by node of the catalog, entry + 1 or 0 for the root: what was seen of it */
     uint32_t *called;  /* a hash table of names by parent and component: nodes; 0: none */
@@ -64,11 +64,15 @@ void verify_ticket(checker *c, uint32_t n);
 void verify_count(checker *c, uint32_t i);
 void verify_block(checker *c, uint32_t i, state s);
 
-
 /* ---- laws_names.c: those of the catalog */
 size_t verify_called_size(const arena *a); /* entries of the hash table, a power of two */
 void verify_catalog(checker *c);
 void verify_names(checker *c);
 void verify_name_count(checker *c, uint32_t i, const char *place);
+void verify_attributes(checker *c, const char *place, uint32_t i); /* of a name, or of an entry of a ring */
+
+/* ---- laws_ring.c: those of rings */
+void verify_rings(checker *c);
+void verify_ring_flag(checker *c, uint32_t i, const char *place, state s);
 
 #endif

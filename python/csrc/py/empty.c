@@ -182,20 +182,20 @@ static bool may_wait(int status)
 }
 
 /* Waits for room in slices, between which signals are seen to. A slice that ends early says that there is no hope. */
-static int allocate_patiently(pool_object *po, wish *w, ndpool_array *a)
+static int allocate_patiently(pool_object *po, ndpool_spec *spec, int64_t timeout, ndpool_array *a)
 {
-    int64_t begin = now_ns(), end = w->timeout < 0 || w->timeout > INT64_MAX - begin ? INT64_MAX : begin + w->timeout;
+    int64_t begin = now_ns(), end = timeout < 0 || timeout > INT64_MAX - begin ? INT64_MAX : begin + timeout;
     for (;;) {
         int64_t from = now_ns();
-        w->spec.wait = end - from < SLICE_NS ? (end > from ? end - from : 0) : SLICE_NS;
+        spec->wait = end - from < SLICE_NS ? (end > from ? end - from : 0) : SLICE_NS;
         int status;
         Py_BEGIN_ALLOW_THREADS
-        status = ndpool_alloc(po->p, &w->spec, a);
+        status = ndpool_alloc(po->p, spec, a);
         Py_END_ALLOW_THREADS
         if (status == NDPOOL_OK)
             return 0;
         int64_t took = now_ns() - from;
-        if (!may_wait(status) || w->spec.wait == 0 || from + w->spec.wait >= end || took + SLACK_NS < w->spec.wait) {
+        if (!may_wait(status) || spec->wait == 0 || from + spec->wait >= end || took + SLACK_NS < spec->wait) {
             raise_last(po->st);
             return -1;
         }
@@ -204,15 +204,15 @@ static int allocate_patiently(pool_object *po, wish *w, ndpool_array *a)
     }
 }
 
-static int allocate(pool_object *po, wish *w, ndpool_array *a)
+int allocate(pool_object *po, ndpool_spec *spec, int64_t timeout, ndpool_array *a)
 {
-    w->spec.flags |= NDPOOL_FAST;
-    int status = ndpool_alloc(po->p, &w->spec, a);
+    spec->flags |= NDPOOL_FAST;
+    int status = ndpool_alloc(po->p, spec, a);
     if (status == NDPOOL_OK)
         return 0;
-    w->spec.flags &= ~NDPOOL_FAST;
+    spec->flags &= ~NDPOOL_FAST;
     if (status == NDPOOL_ERR_TIMEOUT)
-        return allocate_patiently(po, w, a);
+        return allocate_patiently(po, spec, timeout, a);
     raise_last(po->st);
     return -1;
 }
@@ -231,7 +231,7 @@ static void fill(const ndpool_array *a)
 static PyObject *grant(pool_object *po, wish *w)
 {
     ndpool_array a;
-    if (allocate(po, w, &a) < 0)
+    if (allocate(po, &w->spec, w->timeout, &a) < 0)
         return NULL;
     block *b = block_new(po, &a, w->elem);
     if (!b)

@@ -88,8 +88,9 @@ static PyObject *array_dict(core_state *st, ndpool *p, const ndpool_array_info *
     element *e = info_element(st, p, i);
     PyObject *shape = shape_tuple(i->shape, i->ndim), *holders = holders_list(i->holders), *d = NULL;
     if (e && shape && holders)
-        d = Py_BuildValue("{sKsOsOsNsKsKsKsNsNsNsOsIsN}", "handle", (unsigned long long)i->handle, "dtype", e->dtype,
-                          "shape", shape, "fortran", PyBool_FromLong(i->flags & NDPOOL_FORTRAN), "bytes",
+        d = Py_BuildValue("{sKsNsOsOsNsKsKsKsNsNsNsOsIsN}", "handle", (unsigned long long)i->handle, "ring",
+                          PyBool_FromLong(i->flags & NDPOOL_RING), "dtype", e->dtype, "shape", shape, "fortran",
+                          PyBool_FromLong(i->flags & NDPOOL_FORTRAN), "bytes",
                           (unsigned long long)i->bytes, "extent", (unsigned long long)i->extent, "offset",
                           (unsigned long long)i->offset, "sealed", PyBool_FromLong(i->flags & NDPOOL_SEALED), "hashed",
                           PyBool_FromLong(i->flags & NDPOOL_HASHED), "private",
@@ -128,6 +129,44 @@ PyObject *pool_arrays(PyObject *self, PyObject *unused)
         if (!more)
             break;
         if (append(list, array_dict(st, core_of(self), &info)) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* ---- streams and queues */
+
+static PyObject *ring_dict(const ndpool_ring_info *i)
+{
+    PyObject *holders = holders_list(i->holders), *d = NULL;
+    if (holders)
+        d = Py_BuildValue("{sKsssNsIsIsKsKsKsKsKsIsNsNsIsKsdsO}", "handle", (unsigned long long)i->handle, "kind",
+                          i->kind == 1 ? "stream" : "queue", "lossless",
+                          PyBool_FromLong(i->flags & NDPOOL_LOSSLESS), "limit", (unsigned int)i->entries, "reader_limit",
+                          (unsigned int)i->readers, "head", (unsigned long long)i->head, "tail",
+                          (unsigned long long)i->tail, "items", (unsigned long long)i->items, "bytes",
+                          (unsigned long long)i->bytes, "writer", (unsigned long long)i->writer, "ended",
+                          (unsigned int)i->ended, "died", PyBool_FromLong(i->died), "shut", PyBool_FromLong(i->shut),
+                          "entered", (unsigned int)i->entered, "behind", (unsigned long long)i->behind, "newest",
+                          seconds(i->newest), "holders", holders);
+    Py_XDECREF(holders);
+    return d;
+}
+
+PyObject *pool_rings(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *list = new_list(self);
+    ndpool_ring_info info;
+    uint32_t cursor = 0;
+    while (list) {
+        bool more;
+        Py_BEGIN_ALLOW_THREADS
+        more = ndpool_next_ring(core_of(self), &cursor, &info);
+        Py_END_ALLOW_THREADS
+        if (!more)
+            break;
+        if (append(list, ring_dict(&info)) < 0)
             Py_CLEAR(list);
     }
     return list;

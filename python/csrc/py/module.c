@@ -205,6 +205,19 @@ static PyObject *set_hooks(PyObject *module, PyObject *args, PyObject *kwargs)
     Py_RETURN_NONE;
 }
 
+/* How long a sleep at a stream or queue may last: tests that look for lost wake-ups make it long. Nobody else calls it. */
+extern int64_t ring_max_sleep;
+
+static PyObject *test_ring_sleep(PyObject *module, PyObject *ns)
+{
+    (void)module;
+    long long given = PyLong_AsLongLong(ns);
+    if (given == -1 && PyErr_Occurred())
+        return NULL;
+    ring_max_sleep = given;
+    Py_RETURN_NONE;
+}
+
 /* ---- making the module */
 
 #define FUNCTION(f) ((PyCFunction)(void (*)(void))(f))
@@ -238,6 +251,7 @@ static PyMethodDef functions[] = {
      "at_exit()\n--\n\nLeaves all pools now, whatever is held: for the very end of a process."},
     {"set_hooks", FUNCTION(set_hooks), METH_VARARGS | METH_KEYWORDS,
      "set_hooks(*, error, attach, encode, decode)\n--\n\nTells the core whom to ask."},
+    {"_test_ring_sleep", test_ring_sleep, METH_O, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -302,10 +316,15 @@ static int core_exec(PyObject *module)
     st->block_type = make_type(module, &block_spec);
     st->element_type = make_type(module, &element_spec);
     st->lock_type = make_type(module, &lock_spec);
-    if (!st->pool_type || !st->block_type || !st->element_type || !st->lock_type)
-        return -1;
-    if (PyModule_AddType(module, st->pool_type) < 0 || PyModule_AddType(module, st->block_type) < 0 ||
-        PyModule_AddType(module, st->lock_type) < 0)
+    st->writer_type = make_type(module, &writer_spec);
+    st->reader_type = make_type(module, &reader_spec);
+    st->queue_type = make_type(module, &queue_spec);
+    PyTypeObject *shown[] = {st->pool_type,   st->block_type,  st->lock_type,
+                             st->writer_type, st->reader_type, st->queue_type};
+    for (size_t k = 0; k < sizeof shown / sizeof *shown; k++)
+        if (!shown[k] || PyModule_AddType(module, shown[k]) < 0)
+            return -1;
+    if (!st->element_type)
         return -1;
     st->rebuild = PyObject_GetAttrString(module, "rebuild");
     return st->rebuild ? PyModule_AddStringConstant(module, "VERSION", ndpool_version()) : -1;
@@ -318,6 +337,9 @@ static int core_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(st->block_type);
     Py_VISIT(st->element_type);
     Py_VISIT(st->lock_type);
+    Py_VISIT(st->writer_type);
+    Py_VISIT(st->reader_type);
+    Py_VISIT(st->queue_type);
     Py_VISIT(st->error_hook);
     Py_VISIT(st->attach_hook);
     Py_VISIT(st->encode_hook);
@@ -346,6 +368,9 @@ static int core_clear(PyObject *module)
     Py_CLEAR(st->block_type);
     Py_CLEAR(st->element_type);
     Py_CLEAR(st->lock_type);
+    Py_CLEAR(st->writer_type);
+    Py_CLEAR(st->reader_type);
+    Py_CLEAR(st->queue_type);
     return 0;
 }
 

@@ -165,15 +165,15 @@ static PyObject *text(const char *s) { return PyUnicode_DecodeUTF8(s, (Py_ssize_
 static PyObject *describe_path(PyObject *self, const ndpool_name_info *i, const void *arg)
 {
     (void)self, (void)arg;
-    return i->flags & NDPOOL_GROUP ? Py_BuildValue("") : text(i->path);
+    return i->flags & (NDPOOL_GROUP | NDPOOL_RING) ? Py_BuildValue("") : text(i->path);
 }
 
 PyObject *pool_paths(PyObject *self, PyObject *prefix) { return list_names(self, prefix, describe_path, NULL); }
 
-/* Returns numpy's dtype of an array's name; None for a group. */
+/* Returns numpy's dtype of an array's name; None for a group, a stream or a queue. */
 static PyObject *dtype_of(PyObject *self, const ndpool_name_info *i)
 {
-    if (i->flags & NDPOOL_GROUP)
+    if (i->flags & (NDPOOL_GROUP | NDPOOL_RING))
         return Py_BuildValue("");
     ndpool_array_info a = {.handle = i->array, .dtype = i->dtype, .ndim = i->ndim, .record_bytes = i->record_bytes};
     element *e = info_element(state_of(self), core_of(self), &a);
@@ -189,13 +189,13 @@ static PyObject *describe_name(PyObject *self, const ndpool_name_info *i, const 
     PyObject *dtype = dtype_of(self, i);
     if (!dtype)
         return NULL;
-    bool group = i->flags & NDPOOL_GROUP;
-    return Py_BuildValue("{sNsKsNsNsNsKsKsNsNsNsNsKsN}", "path", text(i->path), "version",
-                         (unsigned long long)i->version, "group", PyBool_FromLong(group), "persistent",
-                         PyBool_FromLong(i->flags & NDPOOL_PERSISTENT), "implicit",
+    bool group = i->flags & NDPOOL_GROUP, ring = i->flags & NDPOOL_RING;
+    return Py_BuildValue("{sNsKsNsNsNsNsKsKsNsNsNsNsKsN}", "path", text(i->path), "version",
+                         (unsigned long long)i->version, "group", PyBool_FromLong(group), "ring",
+                         PyBool_FromLong(ring), "persistent", PyBool_FromLong(i->flags & NDPOOL_PERSISTENT), "implicit",
                          PyBool_FromLong(i->flags & NDPOOL_IMPLICIT), "owner", (unsigned long long)i->owner, "handle",
                          (unsigned long long)i->array, "dtype", dtype, "shape",
-                         shape_tuple(i->shape, group ? 0 : i->ndim), "fortran",
+                         shape_tuple(i->shape, group || ring ? 0 : i->ndim), "fortran",
                          PyBool_FromLong(i->flags & NDPOOL_FORTRAN), "sealed",
                          PyBool_FromLong(i->flags & NDPOOL_SEALED), "bytes", (unsigned long long)i->bytes, "attrs",
                          text_of(i));
@@ -212,10 +212,14 @@ typedef struct branch {
 static PyObject *describe_branch(PyObject *self, const ndpool_name_info *i, const void *arg)
 {
     const branch *b = arg;
+    size_t n = strlen(i->path);
+    if (i->flags & NDPOOL_RING && n < b->skip)
+        return raise_as(state_of(self), NDPOOL_ERR_KIND, "look up tree: the name is a stream's or a queue's (a group's)");
+    if (i->flags & NDPOOL_RING)
+        return Py_BuildValue(""); /* left out */
     PyObject *array = listed_array(self, i, b->readonly);
     if (!array)
         return NULL;
-    size_t n = strlen(i->path);
     return Py_BuildValue("NNNK", text(i->path + (n < b->skip ? n : b->skip)), array, text_of(i),
                          (unsigned long long)i->version);
 }
@@ -237,7 +241,7 @@ PyObject *pool_lookup_tree(PyObject *self, PyObject *args)
 
 /* Tells whether an object is an array that has all of a block, as it is stored: 1, 0, or -1 with an exception. If it is,
  * the place is released by place_end. */
-static int whole_find(core_state *st, PyObject *x, place *at)
+int whole_find(core_state *st, PyObject *x, place *at)
 {
     if (!PyObject_TypeCheck(x, st->ndarray))
         return 0;

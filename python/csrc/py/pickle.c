@@ -223,7 +223,7 @@ static PyObject *adopt(pool_object *po, ndpool_transfer t, uint32_t flags)
 }
 
 /* Takes 16 bytes or a message. */
-PyObject *pool_adopt(PyObject *self, PyObject *args, PyObject *kwargs)
+PyObject *pool_adopt_array(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"transfer", "readonly", NULL};
     pool_object *po = (pool_object *)self;

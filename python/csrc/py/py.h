@@ -3,8 +3,9 @@
  * here.
  *
  * Two kinds of objects hold something of the core. A Pool holds an attachment; a Block holds its Pool and one reference
- * to a block, and is the .base of the arrays that lie in it. A NameLock holds its Pool, and says where a lock is. numpy is used through Python alone, so one build serves
- * all its versions; but for free-threaded Pythons the limited API of 3.11 is enough.
+ * to a block, and is the .base of the arrays that lie in it. A NameLock holds its Pool, and says where a lock is. A Writer,
+ * Reader or Queue holds its Pool and one end of a ring. numpy is used through Python alone, so one build serves all its
+ * versions; but for free-threaded Pythons the limited API of 3.11 is enough.
  *
  * All state is the module's (core_state) or an object's, and guarded by the GIL, or by the dicts' own locks where there
  * is none. The one thing that belongs to the process is the list of attachments in live.c, for its very end. The GIL is
@@ -16,6 +17,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <structmember.h>
@@ -44,6 +46,7 @@ enum { S_BASE, S_OBJ, S_DTYPE, S_SHAPE, S_METADATA, S_ARRAY_STRUCT, S_ORDER, S_Z
 /* The module's state. Every PyObject is a strong reference, NULL once the module was cleared. */
 typedef struct core_state {
     PyTypeObject *pool_type, *block_type, *element_type, *lock_type;
+    PyTypeObject *writer_type, *reader_type, *queue_type;
     PyTypeObject *ndarray, *dtype;
     newfunc ndarray_new; /* numpy.ndarray.__new__ */
     PyObject *np_empty;
@@ -104,6 +107,25 @@ typedef struct place {
     const array_interface *a;
 } place;
 
+/* One end of a ring: a Writer, Reader or Queue. See ring.c. */
+typedef struct ring_end {
+    PyObject_HEAD
+    pool_object *pool;
+    void *core;              /* an ndpool_writer, _reader or _queue; NULL: it was ended */
+    void (*finish)(void *);  /* ends it, called by who makes inside 0 */
+    ndpool_process process;  /* that opened it */
+    PyThread_type_lock turn; /* held by the thread inside; NULL: there may be many */
+    atomic_int inside;       /* 1 until it is closed, and 1 for each thread inside */
+    atomic_bool closed;
+} ring_end;
+
+/* A wait without the GIL, in which signals are seen to, and closing. */
+typedef struct ring_wait {
+    ring_end *end;
+    PyThreadState *thread;
+    bool failed; /* an exception is set */
+} ring_wait;
+
 /* For our own objects, of whatever type; NULL is nothing. */
 static inline void ref(void *o) { Py_XINCREF((PyObject *)o); }
 static inline void unref(void *o) { Py_XDECREF((PyObject *)o); }
@@ -153,6 +175,8 @@ void place_view(const place *at, const element *elem, ndpool_view *v);
 
 /* ---- empty.c: a method of Pool */
 PyObject *pool_empty(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *kwnames);
+/* timeout: negative for ever. 0, or -1 with an exception. */
+int allocate(pool_object *po, ndpool_spec *spec, int64_t timeout, ndpool_array *a);
 
 /* ---- live.c: the attachments of this process */
 int live_setup(void);
@@ -170,6 +194,7 @@ PyObject *pool_of_segment(core_state *st,
 /* ---- inspect.c: methods of Pool */
 PyObject *pool_stats_dict(PyObject *self, PyObject *unused);
 PyObject *pool_arrays(PyObject *self, PyObject *unused);
+PyObject *pool_rings(PyObject *self, PyObject *unused);
 PyObject *pool_processes(PyObject *self, PyObject *unused);
 PyObject *pool_transfers(PyObject *self, PyObject *unused);
 PyObject *pool_condition(PyObject *self, PyObject *unused);
@@ -191,17 +216,43 @@ PyObject *pool_publish(PyObject *self, PyObject *args);
 PyObject *pool_set_attributes(PyObject *self, PyObject *args);
 PyObject *pool_remove(PyObject *self, PyObject *args);
 PyObject *is_whole(PyObject *module, PyObject *x);
+int whole_find(core_state *st, PyObject *x, place *at); /* 1, 0, or -1 with an exception; if 1 released by place_end */
 
 /* ---- lock.c: a type, and a method of Pool */
 extern PyType_Spec lock_spec;
 PyObject *pool_lock_name(PyObject *self, PyObject *name);
+
+/* ---- ring.c: what the ends of streams and queues have in common */
+int timeout_ns(PyObject *given, int64_t *wait); /* None: for ever, negative; 0, or -1 with an exception */
+/* Takes over core, which is ended by finish, also if it fails. turns: one thread at a time. */
+ring_end *end_new(pool_object *po, PyTypeObject *type, void *core, void (*finish)(void *), bool turns);
+/* 0, 1 if the time is up, or -1 with an exception. wait gets what is left of it. Released by end_leave. */
+int end_enter(ring_end *e, const char *verb, int64_t *wait);
+void end_leave(ring_end *e);
+void end_close(ring_end *e);
+void end_dealloc(PyObject *self);
+PyObject *end_closed(PyObject *self, void *unused);
+PyObject *end_pool(PyObject *self, void *unused);
+void wait_begin(ring_wait *w, ring_end *e);                    /* releases the GIL; released by wait_end */
+int wait_end(ring_wait *w, int status, const char *verb); /* 0, or -1 with what the status, or a signal, raises */
+bool wait_go_on(void *w);
+
+/* ---- stream.c: two types, and methods of Pool */
+extern PyType_Spec writer_spec, reader_spec;
+PyObject *pool_writer(PyObject *self, PyObject *args);
+PyObject *pool_reader(PyObject *self, PyObject *args);
+
+/* ---- queue.c: a type, and methods of Pool */
+extern PyType_Spec queue_spec;
+PyObject *pool_queue(PyObject *self, PyObject *args);
+PyObject *pool_adopt_queue(PyObject *self, PyObject *transfer);
 
 /* ---- pickle.c: functions of the module, and how Pool receives */
 PyObject *send_array(PyObject *module, PyObject *const *args, Py_ssize_t n);
 PyObject *message_array(PyObject *module, PyObject *const *args, Py_ssize_t n);
 PyObject *reduce_array(PyObject *module, PyObject *x);
 PyObject *rebuild_array(PyObject *module, PyObject *args);
-PyObject *pool_adopt(PyObject *self, PyObject *args, PyObject *kwargs);
+PyObject *pool_adopt_array(PyObject *self, PyObject *args, PyObject *kwargs);
 PyObject *transfer_bytes(ndpool_transfer t);
 int transfer_parse(core_state *st, const Py_buffer *from, ndpool_transfer *t);
 

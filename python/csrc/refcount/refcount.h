@@ -165,6 +165,9 @@ int refs_adopt(refs *r, uint32_t n, uint32_t i, uint32_t asked, bool *freed);
 int refs_recall(refs *r, uint32_t n, uint32_t i, bool *freed);
 bool refs_expire(refs *r, uint32_t n, uint32_t i);
 void refs_drop_ticket(refs *r, uint32_t n);
+void refs_enter(refs *r, uint32_t i); /* a ticket or an entry of a ring is about to carry the block */
+bool refs_exit(refs *r, uint32_t i);  /* it carries it no more: true as refs_drop_locked */
+void refs_hold_entered(refs *r, uint32_t i);
 void refs_orphan(refs *r, uint32_t n, int64_t now, int64_t grace);
 static inline bool refs_ticket_open(const refs *r, uint32_t n)
 {

@@ -89,13 +89,28 @@ static bool sole_holder(const refs *r, uint32_t i)
     return r->local[i].count == 1;
 }
 
-/* Makes a LIVE block immutable if this process is its only holder and has one reference.
+/* Shares and seals a PRIVATE block of this process at once. Nobody has its handle, so whose bits are set is a stale retainer, who
+ * finds another generation and clears his bit. As in refs_share_locked the own bit comes first. */
+static int seal_private(refs *r, uint32_t i)
+{
+    ndpool_desc *d = &r->descs[i];
+    if (r->local[i].count != 1)
+        return fail(NDPOOL_ERR_HELD, "seal block %u: this process has other references", i);
+    refs_set_bit(r, i, r->word, r->bit);
+    shm_publish64(&d->state, state_seal(state_to(desc_state(d), NDPOOL_KIND_LIVE, 0)));
+    r->local[i].held = true;
+    return NDPOOL_OK;
+}
+
+/* Makes a block immutable, and LIVE, if this process is its only holder and has one reference.
  *
  * The flag is part of the state word, so a retainer that bumped since the look makes the exchange fail, and one that
- * bumps later sees the flag. */
+ * bumps later sees the flag. A bit of a stale retainer makes a seal fail that could have succeeded; the caller may try again. */
 int refs_seal_locked(refs *r, uint32_t i)
 {
     ndpool_desc *d = &r->descs[i];
+    if (!r->local[i].held)
+        return seal_private(r, i);
     for (;;) {
         state s = desc_state(d);
         if (state_sealed(s))

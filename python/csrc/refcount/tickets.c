@@ -15,6 +15,35 @@ static uint32_t next_nonce(const refs *r, uint32_t n)
     return next != 0 ? next : 1;
 }
 
+/* Counts a ticket, or an entry of a ring, that is about to carry block i. Precondition: the caller has a reference to the
+ * block, which is LIVE. The bit and the bump come before the record that justifies them; a death in between leaves a bit
+ * without a record, which the taker of the lock clears. */
+void refs_enter(refs *r, uint32_t i)
+{
+    if (refs_set_bit(r, i, TRANSIT_WORD, TRANSIT_BIT))
+        refs_bump(r, i);
+    refs_count_ticket(r, i);
+}
+
+/* Uncounts a ticket, or an entry of a ring, that carries block i no more. True as refs_drop_locked. The record has gone
+ * before; then the bit goes if it was the last, then try-free. A death in between leaves a bit without a record. */
+bool refs_exit(refs *r, uint32_t i)
+{
+    ndpool_desc *d = &r->descs[i];
+    uint32_t left = shm_get32(&d->tickets);
+    if (left > 1) {
+        shm_publish32(&d->tickets, left - 1);
+        return false;
+    }
+    shm_publish32(&d->tickets, 0);
+    refs_clear_bit(r, i, TRANSIT_WORD, TRANSIT_BIT);
+    return refs_try_free(r, i);
+}
+
+/* Adds a reference of this process to block i, which an entry of a ring names. The bit and the bump come before the lock is
+ * let go, so before the entry may go. Preconditions: the block is LIVE, and no stripe is held. */
+void refs_hold_entered(refs *r, uint32_t i) { refs_hold(r, i); }
+
 /* Opens ticket n for block i and returns its nonce. Preconditions: the segment lock is held, the ticket is free, and
  * the caller has a reference to the block, which is LIVE.
  *
@@ -23,10 +52,7 @@ static uint32_t next_nonce(const refs *r, uint32_t n)
  * the lock clears. */
 uint32_t refs_send(refs *r, uint32_t n, uint32_t i, uint64_t handle, ident receiver)
 {
-    ndpool_desc *d = &r->descs[i];
-    if (refs_set_bit(r, i, TRANSIT_WORD, TRANSIT_BIT))
-        refs_bump(r, i);
-    shm_publish32(&d->tickets, shm_get32(&d->tickets) + 1);
+    refs_enter(r, i);
     shm_publish64(&r->tickets[n].handle, handle);
     shm_publish64(&r->tickets[n].sender, r->arena->self);
     shm_publish64(&r->tickets[n].receiver, receiver);
@@ -71,20 +97,11 @@ int refs_look(const refs *r, uint32_t n, uint32_t nonce, uint64_t handle)
     return NDPOOL_OK;
 }
 
-/* Ends a ticket: first the record, then the bit if it was the last, then try-free. A death in between leaves a bit
- * without a record, which the taker of the lock clears. */
+/* Ends a ticket: first the record, then what it did to its block. */
 static bool close_ticket(refs *r, uint32_t n, uint32_t i, int kind)
 {
     shm_store64(&r->tickets[n].word, make_ticket(kind, ticket_nonce(word_of(r, n))));
-    ndpool_desc *d = &r->descs[i];
-    uint32_t left = shm_get32(&d->tickets);
-    if (left > 1) {
-        shm_publish32(&d->tickets, left - 1);
-        return false;
-    }
-    shm_publish32(&d->tickets, 0);
-    refs_clear_bit(r, i, TRANSIT_WORD, TRANSIT_BIT);
-    return refs_try_free(r, i);
+    return refs_exit(r, i);
 }
 
 /* Adds a reference of this process to block i, which ticket n carries, and spends the ticket. *freed as

@@ -21,6 +21,11 @@ typedef struct scene {
     ndpool_transfer t;
     ndpool_message m;
     ndpool_view view;
+    ndpool_writer *w;
+    ndpool_reader *r;
+    ndpool_queue *q;
+    ndpool_put put[3];
+    ndpool_got got[4];
 } scene;
 
 typedef struct scenario {
@@ -226,6 +231,24 @@ static void op_receive_view(scene *s)
 
 #include "tests/scenarios_names.h"
 #include "tests/scenarios_locks.h"
+#include "tests/scenarios_rings.h"
+
+/* Tells all of a catalog that a crash must leave whole. */
+static inline void tell_catalog(ndpool *p, char *to, size_t size)
+{
+    ndpool_names *l;
+    to[0] = 0;
+    must(ndpool_list(p, "", &l));
+    for (size_t k = 0; k < l->n; k++) {
+        size_t at = strlen(to);
+        tell_name(p, &l->names[k], to + at, size - at);
+        at = strlen(to);
+        if (l->names[k].flags & NDPOOL_RING)
+            tell_ring(p, l->names[k].array, to + at, size - at);
+        strncat(to, "\n", size - strlen(to) - 1);
+    }
+    ndpool_names_free(p, l);
+}
 
 /* The exit code of a victim whose forked child died in the operation. */
 enum { CHILD_DIED = 9 };
@@ -302,8 +325,44 @@ static const scenario scenarios[] = {
     {"rlock-takeover", lock_of_the_dead, op_rlock_runlock, false},
     {"lock-give-up", lock_peer_reads, op_lock_give_up, false},
     {"rlock-give-up", lock_peers, op_rlock_give_up, false},
+    {"stream-make", nothing, op_stream_make, false},
+    {"stream-begin", stream_of_one, op_stream_begin, false},
+    {"stream-begin-after-death", dead_writer, op_stream_begin, false},
+    {"stream-end", is_writer, op_stream_end, false},
+    {"stream-publish", writes_two, op_stream_publish, false},
+    {"stream-publish-attributes", writes_empty, op_stream_publish_attributes, false},
+    {"stream-publish-evict", writes_full, op_stream_publish, false},
+    {"stream-publish-lossless", writes_lossless, op_stream_publish, false},
+    {"stream-enter", stream_to_enter, op_stream_enter, false},
+    {"stream-next", reads_every, op_stream_next, false},
+    {"stream-latest", reads_latest, op_stream_latest, false},
+    {"stream-leave", reads_every, op_stream_leave, false},
+    {"stream-remove", stream_of_two, op_stream_remove, false},
+    {"queue-make", is_warm, op_queue_make, false},
+    {"queue-make-without-name", is_warm, op_queue_make_without_name, false},
+    {"queue-refused", nothing, op_queue_refused, false},
+    {"queue-put", puts_one, op_queue_put, false},
+    {"queue-put-attached", puts_three, op_queue_put_attached, false},
+    {"queue-put-batch", puts_three, op_queue_put_batch, false},
+    {"queue-get", has_queue_of_two, op_queue_get, false},
+    {"queue-get-release", has_queue_of_one, op_queue_get_release, false},
+    {"queue-get-batch", has_queue_of_three, op_queue_get_batch, false},
+    {"queue-get-attached", has_attached, op_queue_get, false},
+    {"queue-put-back", has_got, op_queue_put_back, false},
+    {"queue-shut", has_queue_of_one, op_queue_shut, false},
+    {"queue-remove", has_queue_of_two, op_queue_remove, false},
+    {"queue-drain", holds_queue, op_queue_close, false},
+    {"queue-adopt", peer_sent_queue, op_queue_adopt, false},
+    {"rings-close", has_roles, op_rings_close, false},
+    {"rings-exit", has_roles, op_exit, false},
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
+
+/* Leaves what a death may leave in the middle of an operation that is not all or nothing; NULL: it is. */
+static inline void (*half_of(const scenario *sc))(scene *)
+{
+    return sc->prepare == writes_full || sc->prepare == writes_lossless ? op_stream_drop : NULL;
+}
 
 /* ---- what a survivor asks for */
 

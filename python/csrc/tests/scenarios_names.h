@@ -144,27 +144,21 @@ static void op_names_list(scene *s)
     must(ndpool_list(s->victim, "", &l));
 }
 
-/* Tells all of a catalog that a crash must leave whole. */
-static inline void tell_catalog(ndpool *p, char *to, size_t size)
+/* Tells all of a name that a crash must leave whole, but for the entries of a ring. */
+static inline void tell_name(ndpool *p, const ndpool_name_info *i, char *to, size_t size)
 {
-    ndpool_names *l;
-    to[0] = 0;
-    must(ndpool_list(p, "", &l));
-    for (size_t k = 0; k < l->n; k++) {
-        const ndpool_name_info *i = &l->names[k];
-        size_t at = strlen(to);
-        ndpool_array a = {0};
-        if (i->array)
-            must(ndpool_retain(p, i->array, 0, &a));
-        if (i->flags & NDPOOL_IMPLICIT)
-            snprintf(to + at, size - at, "%s implicit\n", i->path);
-        else
-            snprintf(to + at, size - at, "%s %d version %d persistent %d %s\n", i->path, a.data ? *(uint8_t *)a.data : -1,
-                     (int)i->version, !!(i->flags & NDPOOL_PERSISTENT), i->attributes ? i->attributes : "");
-        if (i->array)
-            must(ndpool_release(p, i->array));
+    ndpool_array a = {0};
+    if (i->flags & NDPOOL_IMPLICIT) {
+        snprintf(to, size, "%s implicit", i->path);
+        return;
     }
-    ndpool_names_free(p, l);
+    bool array = i->array && !(i->flags & NDPOOL_RING);
+    if (array)
+        must(ndpool_retain(p, i->array, 0, &a));
+    snprintf(to, size, "%s %d version %d persistent %d %s", i->path, a.data ? *(uint8_t *)a.data : -1, (int)i->version,
+             !!(i->flags & NDPOOL_PERSISTENT), i->attributes ? i->attributes : "");
+    if (array)
+        must(ndpool_release(p, i->array));
 }
 
 #endif

@@ -2,7 +2,8 @@
  * A fuzz target (libFuzzer): scribbles over a segment that is in use, then uses it by every verb. Whatever comes of it must
  * be a status: no fault, no access out of bounds, no undefined behaviour, no endless loop.
  *
- * Input: one byte of flags, then scribbles of 12 bytes each: where (4 bytes, modulo the tables' size), and the new word.
+ * Input: one byte of flags, then scribbles of 12 bytes each: where (4 bytes, modulo the size of the tables and of two rings), and
+ * the new word.
  */
 #include "tests/scenarios.h"
 
@@ -33,6 +34,9 @@ typedef struct world {
     ndpool_transfer t[2];
     ndpool_message m;
     ndpool_view view;
+    ndpool_writer *writer;
+    ndpool_reader *reader, *next;
+    ndpool_queue *put, *get;
 } world;
 
 static const char *const paths[] = {"g", "g/x", "g/y", "g/h/z", "own", "new", "new/er", ""};
@@ -48,6 +52,35 @@ static void publish(ndpool *p, int path, const ndpool_array *a, uint32_t flags)
                            {.path = "e"}};
     items[0].attributes_bytes = text ? strlen(text) : 0;
     (void)ndpool_publish(p, paths[path], items, 3, flags, 0, NULL);
+}
+
+enum { FRAMES = 3, ITEMS = 5, STREAM_READERS = 2 };
+
+static void publish_frame(ndpool_writer *w, const ndpool_array *a, const char *text)
+{
+    (void)ndpool_writer_publish(w, a->handle, text, text ? strlen(text) : 0, 0, NULL, NULL, NULL);
+}
+
+static void put_item(ndpool_queue *q, const ndpool_array *a, const ndpool_array *b)
+{
+    const ndpool_put e[] = {{.array = a->handle, .kind = NDPOOL_ITEM_BYTES}, {.array = b->handle}};
+    (void)ndpool_queue_put(q, e, 2, 0, NULL, NULL, NULL);
+}
+
+static void open_rings(world *w)
+{
+    const ndpool_ring_options stream = {.entries = FRAMES, .readers = STREAM_READERS, .flags = NDPOOL_LOSSLESS};
+    must(ndpool_writer_open(w->p, "stream", &stream, &w->writer));
+    must(ndpool_reader_open(w->q, "stream", NDPOOL_EVERY, &w->reader));
+    must(ndpool_reader_open(w->q, "stream", 0, &w->next));
+    must(ndpool_queue_open(w->p, "queue", &(ndpool_ring_options){.entries = ITEMS}, &w->put));
+    must(ndpool_queue_open(w->q, "queue", NULL, &w->get));
+    for (int k = 0; k < 2; k++) {
+        ndpool_array a = alloc_bytes(w->p, 50);
+        publish_frame(w->writer, &a, texts[k]);
+        must(ndpool_release(w->p, a.handle));
+        put_item(w->put, &w->a[2], &w->a[3]);
+    }
 }
 
 static void world_open(world *w)
@@ -68,17 +101,34 @@ static void world_open(world *w)
     ndpool_segment(w->p, w->m.segment);
     publish(w->p, 0, &w->a[2], NDPOOL_PERSISTENT);
     publish(w->p, 4, &w->a[3], 0);
+    open_rings(w);
+}
+
+/* The words of a ring, by the path of its name. */
+static uint64_t ring_words(ndpool *p, const char *path, uint32_t kind, shm_u64 **words)
+{
+    ring_ref f;
+    must(pool_find_ring(p, "fuzz", path, kind, 0, &f, NULL));
+    must(pool_drop(p, f.block));
+    *words = (shm_u64 *)f.ring.head;
+    return ring_bytes(f.ring.n_entries, f.ring.n_readers) / 8;
 }
 
 static void scribble(ndpool *p, const uint8_t *data, size_t size)
 {
-    uint64_t words = p->arena->geo.regions[NDPOOL_REGION_DATA].offset / 8;
+    shm_u64 *stream, *queue;
+    uint64_t tables = p->arena->geo.regions[NDPOOL_REGION_DATA].offset / 8;
+    uint64_t in_stream = ring_words(p, "stream", NDPOOL_RING_STREAM, &stream);
+    uint64_t in_queue = ring_words(p, "queue", NDPOOL_RING_QUEUE, &queue), rings = in_stream + in_queue;
     for (size_t n = 0; n + 12 <= size && n < 12 * SCRIBBLES; n += 12) {
         uint32_t at;
         uint64_t word;
         memcpy(&at, data + n, sizeof at);
         memcpy(&word, data + n + 4, sizeof word);
-        shm_store64((shm_u64 *)(void *)(p->arena->mem + 8 * (at % words)), word);
+        shm_u64 *w = (shm_u64 *)(void *)(p->arena->mem + 8 * (at / 2 % tables));
+        if (at % 2) /* as often as all the tables, since what they do is done there */
+            w = at / 2 % rings < in_stream ? stream + at / 2 % rings : queue + (at / 2 % rings - in_stream);
+        shm_store64(w, word);
     }
 }
 
@@ -93,8 +143,11 @@ static void look(ndpool *p)
     static ndpool_array_info a;
     static ndpool_process_info processes[8];
     ndpool_transfer_info t;
+    ndpool_ring_info ring;
     ndpool_stats_t st;
     ndpool_report r;
+    for (uint32_t at = 0; ndpool_next_ring(p, &at, &ring);)
+        ;
     (void)ndpool_stats(p, &st);
     for (uint32_t at = 0; ndpool_next_array(p, &at, &a);)
         ;
@@ -125,6 +178,68 @@ static void use_names(world *w)
         (void)ndpool_remove(k % 2 ? w->p : w->q, paths[k], k % 4 ? NDPOOL_TREE : 0, 0, &n);
 }
 
+static void read_frames(ndpool *p, ndpool_reader *r, uint32_t flags)
+{
+    ndpool_frame f;
+    for (int k = 0; k < 2 * FRAMES && ndpool_reader_read(r, flags, 0, NULL, NULL, &f) == 0; k++) {
+        (void)ndpool_release(p, f.array.handle);
+        if (f.attributes)
+            (void)ndpool_release(p, f.attributes);
+    }
+}
+
+static void use_queue(world *w)
+{
+    ndpool_queue_info info;
+    ndpool_got g[ITEMS];
+    size_t n = 0;
+    (void)ndpool_queue_look(w->get, &info);
+    put_item(w->put, &w->a[0], &w->a[1]);
+    for (int k = 0; k < 2 * ITEMS; k++) {
+        if (ndpool_queue_get(w->get, (size_t)(k % 3), g, (size_t)(1 + k % ITEMS), 0, NULL, NULL, &n) != 0)
+            continue;
+        if (k == 1 && n > 0)
+            (void)ndpool_queue_put_back(w->get, &(ndpool_put){.array = g[0].array.handle, .kind = NDPOOL_ITEM_ARRAY}, 1, 0, NULL, NULL);
+        for (size_t i = 0; i < n; i++)
+            (void)ndpool_release(w->q, g[i].array.handle);
+    }
+    put_item(w->put, &w->a[0], &w->a[1]);
+    (void)ndpool_queue_shut(w->put);
+}
+
+static void use_rings(world *w)
+{
+    ndpool_writer *second;
+    ndpool_reader *late;
+    read_frames(w->q, w->next, 0);
+    read_frames(w->q, w->reader, NDPOOL_NEXT);
+    for (int k = 0; k < 2 * FRAMES; k++) {
+        ndpool_array a;
+        int64_t n = 50;
+        if (ndpool_alloc(w->p, &(ndpool_spec){.dtype = NDPOOL_UINT8, .ndim = 1, .shape = &n}, &a) != 0)
+            break;
+        publish_frame(w->writer, &a, texts[k % 3]);
+        (void)ndpool_release(w->p, a.handle);
+        read_frames(w->q, k % 2 ? w->next : w->reader, k % 3 ? NDPOOL_AGAIN : NDPOOL_NEXT);
+    }
+    if (ndpool_writer_open(w->q, "stream", NULL, &second) == 0)
+        ndpool_writer_close(second);
+    if (ndpool_reader_open(w->p, "stream", NDPOOL_EVERY, &late) == 0) {
+        read_frames(w->p, late, NDPOOL_NEXT);
+        ndpool_reader_close(late);
+    }
+    use_queue(w);
+}
+
+static void close_rings(world *w)
+{
+    ndpool_queue_close(w->put);
+    ndpool_queue_close(w->get);
+    ndpool_writer_close(w->writer);
+    ndpool_reader_close(w->reader);
+    ndpool_reader_close(w->next);
+}
+
 static void use(world *w)
 {
     ndpool_array b;
@@ -141,7 +256,9 @@ static void use(world *w)
     (void)ndpool_retain(w->q, w->a[3].handle, NDPOOL_READ_ONLY, &b);
     (void)ndpool_receive(w->q, &w->m, 0, &b);
     (void)ndpool_adopt(w->q, w->t[1], 0, &b);
+    use_rings(w);
     use_names(w);
+    close_rings(w);
     (void)ndpool_seal(w->p, w->a[4].handle, NDPOOL_HASH, &bytes);
     (void)ndpool_send(w->p, w->a[3].handle, 0, &t);
     (void)ndpool_recall(w->p, t);

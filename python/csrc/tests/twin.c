@@ -11,6 +11,7 @@
  *   publish K prefix mode persistent version n items...        mode 0 new, 1 overwrite, 2 merge; an item is path A attributes,
  *                                                              A -1 a group; "-" is no prefix, path or attributes
  *   set-attrs K path attributes persistent version | remove K path tree | lookup K path A readonly | list K prefix
+ *   streams and queues: see twin_rings.h
  *   dump FILE                                                  copies the file
  */
 #include <inttypes.h>
@@ -295,15 +296,23 @@ static void play_list(ndpool *p)
     printf("ok");
     for (size_t k = 0; k < l->n; k++) {
         const ndpool_name_info *i = &l->names[k];
-        printf(" %s,%" PRIu64 ",%" PRIx64 ",%016" PRIx64 ",%d%d%d%d%d,%" PRIu64 ",%s", i->path, i->version, i->owner, i->array,
+        printf(" %s,%" PRIu64 ",%" PRIx64 ",%016" PRIx64 ",%d%d%d%d%d,", i->path, i->version, i->owner, i->array,
                !!(i->flags & NDPOOL_GROUP), !!(i->flags & NDPOOL_PERSISTENT), !!(i->flags & NDPOOL_IMPLICIT),
-               !!(i->flags & NDPOOL_FORTRAN), !!(i->flags & NDPOOL_SEALED), i->bytes, i->attributes ? i->attributes : "-");
+               !!(i->flags & NDPOOL_FORTRAN), !!(i->flags & NDPOOL_SEALED));
+        const char *text = i->attributes ? i->attributes : "-";
+        if (i->flags & NDPOOL_RING) {
+            printf("ring,%s", text);
+            continue;
+        }
+        printf("%" PRIu64 ",%s", i->bytes, text);
         for (uint32_t d = 0; d < i->ndim; d++)
             printf(",%" PRId64, i->shape[d]);
     }
     printf("\n");
     ndpool_names_free(p, l);
 }
+
+#include "twin_rings.h"
 
 static void play_open(int k)
 {
@@ -345,6 +354,10 @@ static const struct {
     {"adopt", play_adopt},   {"recall", play_recall},   {"refuse", play_refuse}, {"recall-all", play_recall_all},
     {"view", play_view},     {"receive", play_receive}, {"publish", play_publish},
     {"remove", play_remove}, {"lookup", play_lookup},   {"list", play_list},     {"set-attrs", play_set_attributes},
+    {"writer", play_writer}, {"reader", play_reader},   {"queue", play_queue},   {"queue-pass", play_queue_pass},
+    {"frame", play_frame},   {"read", play_read},       {"put", play_put},       {"put-bytes", play_put_bytes},
+    {"get", play_get},       {"put-back", play_put_back}, {"item-release", play_item_release},
+    {"end", play_end},       {"shut", play_shut},
 };
 
 static void play(char *line)

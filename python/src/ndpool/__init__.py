@@ -7,6 +7,12 @@ ndpool keeps numpy arrays in one shared-memory segment that many processes map a
     a = ndpool.zeros((1080, 1920, 3), "u1")      # a plain numpy.ndarray, in shared memory
     queue.put(a)                                 # by reference: the receiver has the same memory
 
+    w = ndpool.writer("camera")                  # a stream: readers take the newest frame, and wait for the next
+    w.publish(image)                             # a copy, unless it is an array that w.empty() made
+    ndpool.reader("camera").latest().array       # in any process
+
+    q = ndpool.Queue()                           # where a multiprocessing.Queue fits
+
 An array ends with its last reference in the last process, also when processes are killed. Arrays lie in pools: the
 functions here use the default pool, which is made when it is first used and is shared by a tree of processes; Pool
 opens pools by name, also those of programs in Go and C.
@@ -26,6 +32,7 @@ from ._attrs import Attributes
 from ._core import VERSION as __version__
 from ._core import Block, NameLock
 from ._default import configure, default_pool
+from ._frame import Frame
 from ._functions import (
     adopt,
     arange,
@@ -40,16 +47,21 @@ from ._functions import (
     full_like,
     ones,
     ones_like,
+    queue,
+    reader,
     recall,
     retain,
+    writer,
     zeros,
     zeros_like,
 )
-from ._info import ArrayInfo, Fault, NameInfo, ProcessInfo, Reaped, Report, Stats, TransferInfo
+from ._info import ArrayInfo, Fault, NameInfo, ProcessInfo, Reaped, Report, RingInfo, Stats, TransferInfo
 from ._names import Published
 from ._options import Options
 from ._pickle import install, make_transferable, uninstall
 from ._pool import Pool, reap, unlink
+from ._queue import Queue
+from ._streams import StreamReader, StreamWriter
 from ._trees import Group, Item
 from .errors import NdpoolError
 
@@ -71,6 +83,7 @@ __all__ = [
     "Attributes",
     "Block",
     "Fault",
+    "Frame",
     "Group",
     "Item",
     "NameInfo",
@@ -80,9 +93,13 @@ __all__ = [
     "Pool",
     "ProcessInfo",
     "Published",
+    "Queue",
     "Reaped",
     "Report",
+    "RingInfo",
     "Stats",
+    "StreamReader",
+    "StreamWriter",
     "TransferInfo",
     "__version__",
     "adopt",
@@ -108,6 +125,8 @@ __all__ = [
     "make_transferable",
     "ones",
     "ones_like",
+    "queue",
+    "reader",
     "reap",
     "recall",
     "retain",
@@ -115,6 +134,7 @@ __all__ = [
     "send",
     "uninstall",
     "unlink",
+    "writer",
     "zeros",
     "zeros_like",
 ]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from . import _cli_clean, _cli_evaluate, _cli_look, _cli_names, _core
+from . import _cli_clean, _cli_evaluate, _cli_look, _cli_names, _cli_rings, _core
 from ._cli_common import FAULT, INTERRUPTED, OK, USAGE, Fault, Verbs, common, report
 from .errors import NdpoolError
 
@@ -20,8 +20,8 @@ __all__ = ["main"]
 _ABOUT: Final = """\
 Shared-memory pools of numpy arrays: fill them, look into them, check and clean them.
 
-ls, ps and stat look without attaching: they take no slot, wait for no lock, and the pool lives and ends as if nobody
-looked."""
+ls, ps, stat and rings look without attaching: they take no slot, wait for no lock, and the pool lives and ends as if
+nobody looked."""
 
 _CODES: Final = """\
 Exit codes: 0 all is well; 1 faults were found, or the command failed; 2 the command line is wrong; 130 it was
@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ndpool {_core.VERSION}")
     verbs = Verbs(parser)
-    for part in (_cli_look, _cli_names, _cli_evaluate, _cli_clean):
+    for part in (_cli_look, _cli_names, _cli_rings, _cli_evaluate, _cli_clean):
         part.add(verbs)
     return parser
 

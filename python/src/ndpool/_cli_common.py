@@ -14,6 +14,7 @@ from ._options import Options
 from ._text import clean
 from .errors import (
     FullError,
+    KindError,
     NameTakenError,
     NoNameError,
     NotExistError,
@@ -74,6 +75,8 @@ def _hint(e: Exception) -> str:
         return "; --skip leaves that out"
     if isinstance(e, NoNameError):
         return " (names lists them)"
+    if isinstance(e, KindError):
+        return " (rings tells about streams and queues)"
     return ""
 
 

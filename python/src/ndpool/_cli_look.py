@@ -15,10 +15,12 @@ __all__ = ["add"]
 
 _LS: Final = """\
 Without a name: the pools of the directory. States: live (processes are attached), idle (nobody is, and the pool waits:
-it is persistent or a transfer is in flight), left behind (nobody is, and nobody wants to keep it: reap removes it).
-DEAD counts processes that died and were not swept yet. Files that are no pools are left out.
+it is persistent, a transfer is in flight, or a persistent name or a queue with items in it keeps it), left behind
+(nobody is, and nobody wants to keep it: reap removes it). DEAD counts processes that died and were not swept yet. Files
+that are no pools are left out.
 
-With the name of a pool: its arrays. HOLDERS are pid(slot); IN TRANSIT counts transfers in flight.
+With the name of a pool: its arrays. HOLDERS are pid(slot); IN TRANSIT counts transfers in flight, and places in streams
+and queues. Those are in the table too: BYTES are what they take themselves; rings tells what is in them.
 
 Examples:
 
@@ -84,12 +86,13 @@ def _pool_lines(args: Args, pools: list[Json]) -> Sequence[str]:
 def _ls_arrays(args: Args) -> None:
     name = args.name
     found, infos = arrays(Pool.peek(name, dir=args.dir))
-    titles = ("HANDLE", "DTYPE", "SHAPE", ">BYTES", "HOLDERS", ">IN TRANSIT", "FLAGS")
+    titles = ("HANDLE", "KIND", "DTYPE", "SHAPE", ">BYTES", "HOLDERS", ">IN TRANSIT", "FLAGS")
     rows = [
         (
             a["handle"],
-            cut(type_text(i.dtype), 32),
-            cut(shape_text(a["shape"]), 32),
+            a["kind"],
+            "" if i.ring else cut(type_text(i.dtype), 32),
+            "" if i.ring else cut(shape_text(a["shape"]), 32),
             human(a["bytes"]),
             cut(_holders(a), 48),
             a["in_transit"],
@@ -225,6 +228,7 @@ def _stat_lines(v: Json) -> list[str]:
         ),
         ("arrays", f"{s['arrays']} of {s['array_limit']}{retired}"),
         ("processes", f"{s['processes']} of {s['process_limit']}{dead}"),
+        ("rings", f"{plural(v['streams'], 'stream', 'streams')}, {plural(v['queues'], 'queue', 'queues')} (rings)"),
         ("transfers", f"{s['transfers']} of {s['transfer_limit']} in flight"),
         ("so far", ", ".join(so_far) or "nobody died, nothing expired"),
     )

@@ -33,7 +33,8 @@ Examples:
 
 _NAMES: Final = """\
 VERSION is the number of the change that published the name; it grows with each one in the pool. KEEPER is the process
-that the name goes with, or "persistent": it stays until it is removed.
+that the name goes with, or "persistent": it stays until it is removed, and keeps the pool. The name of a stream or queue may
+also stay for as long as "the pool" does.
 
 Examples:
 
@@ -41,8 +42,8 @@ Examples:
     python -m ndpool names lab run7 --short"""
 
 _RM: Final = """\
-Each name goes at once with all that is in it, one after the other. An array lives on while a process holds it. A pool
-that is not persistent, and that nobody is attached to, goes with its last persistent name.
+Each name goes at once with all that is in it, one after the other. An array, stream or queue lives on while a process
+holds it. A pool that is not persistent, and that nobody is attached to, goes with its last persistent name.
 
 Examples:
 
@@ -190,7 +191,7 @@ def _shown(n: NameInfo) -> str:
 
 def _name_json(n: NameInfo, keepers: dict[int, Json]) -> Json:
     """Describes a name as the Go command does."""
-    found: Json = {"path": n.path, "group": n.group, "handle": None if n.group else f"{n.handle or 0:016x}"}
+    found: Json = {"path": n.path, "kind": _kind(n), "group": n.group, "handle": None if n.group else f"{n.handle or 0:016x}"}
     if n.dtype is not None:
         record = encode(n.dtype)[1]
         found["dtype"] = record.decode() if record else n.dtype.str
@@ -208,6 +209,11 @@ def _name_json(n: NameInfo, keepers: dict[int, Json]) -> Json:
     }
 
 
+def _kind(n: NameInfo) -> str:
+    """Tells in one word what a name stands for."""
+    return n.ring or ("group" if n.group else "array")
+
+
 def _keeper(n: NameInfo, keepers: dict[int, Json]) -> Json | None:
     """Returns the process that a name goes with."""
     if n.persistent or n.implicit or not n.owner:
@@ -219,20 +225,20 @@ def _keeper(n: NameInfo, keepers: dict[int, Json]) -> Json | None:
 def _keeper_text(n: NameInfo, keepers: dict[int, Json]) -> str:
     keeper = _keeper(n, keepers)
     if keeper is None:
-        return "persistent" if n.persistent else "what is in it"
+        return "persistent" if n.persistent else "what is in it" if n.implicit else "the pool"
     return f"{keeper['pid']}({keeper['slot']}){'' if keeper['alive'] else ' dead'}"
 
 
 def _name_lines(found: list[NameInfo], keepers: dict[int, Json]) -> list[str]:
-    titles = ("NAME", "DTYPE", "SHAPE", ">BYTES", ">VERSION", "KEEPER", "ATTRIBUTES")
+    titles = ("NAME", "KIND", "DTYPE", "SHAPE", ">BYTES", ">VERSION", "KEEPER", "ATTRIBUTES")
     return table(titles, [_name_row(n, keepers) for n in found])
 
 
 def _name_row(n: NameInfo, keepers: dict[int, Json]) -> tuple[Any, ...]:
-    what: tuple[str, ...] = ("", "", "")
+    what: tuple[str, ...] = ("", "", human(n.bytes) if n.ring else "")
     if n.dtype is not None:
         what = (cut(type_text(n.dtype), 32), cut(shape_text(n.shape), 32), human(n.bytes))
-    return (_shown(n), *what, n.version, _keeper_text(n, keepers), cut(_attrs_text(n), 48))
+    return (_shown(n), _kind(n), *what, n.version, _keeper_text(n, keepers), cut(_attrs_text(n), 48))
 
 
 def _attrs_text(n: NameInfo) -> str:

@@ -64,6 +64,69 @@ class NameLock:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
 
+# timeout is in seconds, None: for ever. Any thread may close an end of a stream, or a queue, also while others are inside.
+
+@final
+class Writer:
+    """The writer of a stream. Any thread may use it; they take turns."""
+
+    @property
+    def pool(self) -> Pool: ...
+    @property
+    def closed(self) -> bool: ...
+    def await_readers(self, n: int, timeout: float | None, /) -> None:
+        """Waits until n readers are entered."""
+
+    def publish(self, array: object, attributes: bytes | None, timeout: float | None, /) -> int | None:
+        """Seals and publishes a whole array of the same Pool, and returns its sequence. None if it is no such array."""
+
+    def close(self) -> None: ...
+
+_Frame = tuple[np.ndarray[Any, Any], int, int, int, int, bytes | None]
+
+@final
+class Reader:
+    """A reader of a stream. Any thread may use it; they take turns.
+
+    A frame is its array, sequence, skipped, monotonic and wall time in nanoseconds, and the attributes' text."""
+
+    @property
+    def pool(self) -> Pool: ...
+    @property
+    def closed(self) -> bool: ...
+    def latest(self, timeout: float | None, /) -> _Frame: ...
+    def next(self, timeout: float | None, /) -> _Frame: ...
+    def newest(self) -> _Frame | None: ...
+    def close(self) -> None: ...
+
+@final
+class Queue:
+    """This process's hold on a queue. Any thread may use it, and any number at once.
+
+    An entry is a Block or a whole array of the same Pool, or bytes, which are copied into it. Its kind is as in ndpool.h: 1 an
+    array, 2 bytes, 3 a pickle, 0 what belongs to the entry before. An item that was got is a tuple of its kind, an
+    array, bytes, or the Block of a pickle, and the arrays that belong to it; or of 0 and an exception."""
+
+    @property
+    def pool(self) -> Pool: ...
+    @property
+    def closed(self) -> bool: ...
+    def put(self, entries: tuple[object, ...], kinds: bytes, timeout: float | None, /) -> int | None:
+        """Puts items, and returns how many entries were put in time. None if an array must be copied into the pool first."""
+
+    def put_back(self, entries: tuple[object, ...], kinds: bytes, timeout: float | None, /) -> int | None:
+        """Puts one item before all others."""
+
+    def get(self, items: int, timeout: float | None, /) -> list[tuple[Any, ...]] | None:
+        """Gets up to so many items, at least one. None if there was none in time."""
+
+    def look(self) -> tuple[int, int, int, bool]:
+        """Items, entries, the limit of entries, and whether it was shut down."""
+
+    def shut(self) -> None: ...
+    def send(self) -> bytes: ...
+    def close(self) -> None: ...
+
 @disjoint_base
 class Pool:
     """One attachment to a pool. how is "create", "open", "open_or_create" or "peek". Sizes are bytes, times seconds.
@@ -127,9 +190,16 @@ class Pool:
 
     def remove(self, name: str, tree: bool = False, version: int = 0, /) -> int: ...
     def lock(self, name: str, /) -> NameLock: ...
+    def writer(self, name: str, frames: int, readers: int, lossless: bool, persistent: bool, /) -> Writer:
+        """Becomes the writer of a stream. Numbers are 0 for what is there, or the defaults."""
+
+    def reader(self, name: str, every: bool, from_now: bool, /) -> Reader: ...
+    def queue(self, name: str | None, entries: int, persistent: bool, /) -> Queue: ...
+    def adopt_queue(self, transfer: bytes, /) -> Queue: ...
     # Dicts have the keys of the Go library's JSON. A transfer is 16 bytes, a dtype numpy's, a shape a tuple.
     def stats(self) -> dict[str, int]: ...
     def arrays(self) -> list[dict[str, Any]]: ...
+    def rings(self) -> list[dict[str, Any]]: ...
     def processes(self) -> list[dict[str, Any]]: ...
     def transfers(self) -> list[dict[str, Any]]: ...
     def condition(self) -> str:

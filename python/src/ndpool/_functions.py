@@ -9,6 +9,8 @@ import numpy.typing as npt
 from . import _arrays, _core
 from ._create import Array, Order
 from ._default import default_pool
+from ._queue import Queue
+from ._streams import StreamReader, StreamWriter
 
 if TYPE_CHECKING:
     from ._create import Shape
@@ -27,8 +29,11 @@ __all__ = [
     "full_like",
     "ones",
     "ones_like",
+    "queue",
+    "reader",
     "recall",
     "retain",
+    "writer",
     "zeros",
     "zeros_like",
 ]
@@ -140,6 +145,28 @@ def recall(transfer: bytes) -> None:
     """Takes back a transfer that this process opened. Raises SpentError if it was adopted already."""
     pool = default_pool()._core if len(transfer) < _arrays.MESSAGE else _pool_of(transfer)
     pool.recall(transfer)
+
+
+def writer(
+    path: str,
+    *,
+    frames: int | None = None,
+    lossless: bool | None = None,
+    readers: int | None = None,
+    persistent: bool = False,
+) -> StreamWriter:
+    """Becomes the writer of a stream of the default pool."""
+    return default_pool().writer(path, frames=frames, lossless=lossless, readers=readers, persistent=persistent)
+
+
+def reader(path: str, *, every: bool = False, from_now: bool = False) -> StreamReader:
+    """Opens a reader of a stream of the default pool."""
+    return default_pool().reader(path, every=every, from_now=from_now)
+
+
+def queue(path: str | None = None, *, maxsize: int = 0, persistent: bool = False) -> Queue:
+    """Opens a queue of the default pool, or makes one."""
+    return default_pool().queue(path, maxsize=maxsize, persistent=persistent)
 
 
 def _pool_of(message: bytes) -> _core.Pool:

@@ -14,7 +14,7 @@ import numpy as np
 from ._load import Report, Skipped, slabs
 from ._pool import Pool
 from ._progress import Progress, progress
-from ._save import Entry, beside, entries, groups_of, leave_out, same
+from ._save import Entry, beside, entries, groups_of, leave_out, no_arrays, same
 
 __all__ = ["write"]
 
@@ -38,6 +38,7 @@ def write(
     with beside(file, overwrite) as part:
         name = os.path.basename(file)
         found, skipped = leave_out(f"save {name}", entries(source, prefix), _obstacle, skip)
+        skipped += no_arrays(source, prefix)
         arrays = [e for e in found if e.array is not None]
         total = sum(e.array.nbytes for e in arrays if e.array is not None)
         with h5py.File(part, "x", libver=VERSIONS) as f, progress(f"save {name}", total, show) as bar:

@@ -5,7 +5,7 @@ Numbers of a busy pool are of slightly different moments; each array, process an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -13,7 +13,18 @@ import numpy as np
 
 from . import _attrs
 
-__all__ = ["ArrayInfo", "Fault", "NameInfo", "ProcessInfo", "Reaped", "Report", "Stats", "TransferInfo", "process_text"]
+__all__ = [
+    "ArrayInfo",
+    "Fault",
+    "NameInfo",
+    "ProcessInfo",
+    "Reaped",
+    "Report",
+    "RingInfo",
+    "Stats",
+    "TransferInfo",
+    "process_text",
+]
 
 T = TypeVar("T")
 
@@ -67,8 +78,9 @@ class ArrayInfo:
     hashed: bool
     private: bool  #: never shared
     named: bool
-    in_transit: int  #: transfers
+    in_transit: int  #: transfers, and entries of streams and queues
     holders: tuple[int, ...]  #: slots of processes
+    ring: str | None = None  #: "stream" or "queue", which is no array: dtype and shape say nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,9 @@ class TransferInfo:
 
 @dataclass(frozen=True, slots=True)
 class NameInfo:
-    """A name: an array's, or a group's."""
+    """A name: an array's, a stream's or queue's, or a group's.
+
+    One that is neither persistent nor implicit and has no owner stays until it is removed, and goes with the pool."""
 
     path: str
     version: int  #: number of the change that published it
@@ -111,13 +125,38 @@ class NameInfo:
     persistent: bool  #: stays until it is removed
     implicit: bool  #: a group that goes with the last name in it
     owner: int | None  #: id of the process that it goes with
-    handle: int | None  #: of the array
+    handle: int | None  #: of the array, stream or queue
     dtype: np.dtype[Any] | None
     shape: tuple[int, ...]
     fortran: bool  #: first index fastest
     sealed: bool
-    bytes: int  #: of the array
+    bytes: int  #: of the array; of a stream or queue those of itself
     attrs: dict[str, Any]
+    ring: str | None = None  #: "stream" or "queue", which has no dtype and no shape
+
+
+@dataclass(frozen=True, slots=True)
+class RingInfo:
+    """A stream or a queue in the pool."""
+
+    handle: int
+    kind: str  #: "stream" or "queue"
+    names: tuple[str, ...]  #: that lead to it
+    lossless: bool  #: the writer waits for readers of every frame
+    limit: int  #: entries: frames, or arrays of a queue's items
+    reader_limit: int  #: readers that the writer can wait for
+    head: int  #: entries that were ever put
+    tail: int  #: of those, how many went again
+    items: int  #: in it: frames, or items, which may take several entries
+    bytes: int  #: of the arrays in it
+    writer: int | None  #: process id
+    ended: int  #: writers that have come to an end
+    died: bool  #: the last of them died
+    shut: bool  #: nothing is put into the queue any more
+    entered: int  #: readers that the writer waits for
+    behind: int  #: frames that the slowest of them has not read
+    newest: float | None  #: when the newest entry was put, since 1970
+    holders: tuple[int, ...]  #: slots of processes
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +211,29 @@ def transfer_info(d: Mapping[str, Any]) -> TransferInfo:
     return info(TransferInfo, known)
 
 
+def ring_kinds(listed: list[dict[str, Any]], rings: Callable[[], list[dict[str, Any]]]) -> None:
+    """Tells of arrays or names that the core listed which kind of ring they are: the core tells whether they are one."""
+    kinds = {d["handle"]: d["kind"] for d in rings()} if any(d["ring"] for d in listed) else {}
+    for d in listed:
+        d["ring"] = kinds.get(d["handle"], "ring") if d["ring"] else None  # "ring": it is gone meanwhile
+
+
 def name_info(d: Mapping[str, Any]) -> NameInfo:
     """Makes a NameInfo of what the core tells, where 0 is nobody, and no array."""
-    return NameInfo(
-        **{**d, "attrs": _attrs.decode(d["attrs"]), "owner": d["owner"] or None, "handle": d["handle"] or None}
-    )
+    known = {"attrs": _attrs.decode(d["attrs"]), "owner": d["owner"] or None, "handle": d["handle"] or None}
+    return NameInfo(**{**d, **known})
+
+
+def ring_infos(rings: list[dict[str, Any]], names: list[dict[str, Any]]) -> list[RingInfo]:
+    """Makes RingInfos of what the core tells of rings and of names, where 0 is nobody, and never."""
+    paths: dict[int, list[str]] = {}
+    for n in names:
+        if n["ring"]:
+            paths.setdefault(n["handle"], []).append(n["path"])
+    return [
+        info(
+            RingInfo,
+            {**d, "names": paths.get(d["handle"], []), "writer": d["writer"] or None, "newest": d["newest"] or None},
+        )
+        for d in rings
+    ]

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, Final
 
 from ._dtype import encode
-from ._info import ArrayInfo, process_text
+from ._info import ArrayInfo, RingInfo, process_text
 from ._pool import Pool
 from .errors import FormatError, NdpoolError, NotExistError, PoolNameError
 
-__all__ = ["arrays", "is_pool", "list_pools", "pool_list", "processes", "summary"]
+__all__ = ["arrays", "is_pool", "list_pools", "pool_list", "processes", "rings", "summary"]
 
 Json = dict[str, Any]
 
@@ -118,7 +120,7 @@ def describe(pool: Pool, name: str) -> Json:
 def stat_of(folder: str, name: str) -> Json:
     """Returns how full a pool is."""
     pool, listed = summary(folder, name)
-    s = pool.stats()
+    s, rings = pool.stats(), pool.rings()
     stats = {field: getattr(s, field) for field in s.__dataclass_fields__}
     return {
         **describe(pool, name),
@@ -128,6 +130,8 @@ def stat_of(folder: str, name: str) -> Json:
         "fragmentation": _share(s.free - s.largest_free, s.free),
         "memory": listed["memory"],
         "dead": listed["dead"],
+        "streams": sum(r.kind == "stream" for r in rings),
+        "queues": sum(r.kind == "queue" for r in rings),
     }
 
 
@@ -164,11 +168,13 @@ def arrays(pool: Pool) -> tuple[list[Json], list[ArrayInfo]]:
 
 def _array(a: ArrayInfo, people: dict[int, Json]) -> Json:
     gone = {"pid": 0, "command": "", "alive": False}  # left meanwhile
-    record = encode(a.dtype)[1]
+    found: Json = {"handle": f"{a.handle:016x}", "kind": a.ring or "array"}
+    if a.ring is None:
+        record = encode(a.dtype)[1]
+        found["dtype"] = record.decode() if record else a.dtype.str
     return {
-        "handle": f"{a.handle:016x}",
-        "dtype": record.decode() if record else a.dtype.str,
-        "shape": list(a.shape),
+        **found,
+        "shape": list(a.shape) if a.ring is None else None,
         "fortran": a.fortran,
         "bytes": a.bytes,
         "extent": a.extent,
@@ -180,3 +186,57 @@ def _array(a: ArrayInfo, people: dict[int, Json]) -> Json:
         "in_transit": a.in_transit,
         "holders": [people.get(slot, {"slot": slot, **gone}) for slot in a.holders],
     }
+
+
+def rings(pool: Pool) -> list[Json]:
+    """Returns the streams and queues, those with a name first."""
+    people = {p.slot: {"slot": p.slot, "pid": p.pid, "command": p.command, "alive": p.alive} for p in pool.processes()}
+    writers = {
+        p.id: {"id": process_text(p.id), "pid": p.pid, "command": p.command, "alive": p.alive} for p in pool.processes()
+    }
+    return [_ring(r, people, writers) for r in sorted(pool.rings(), key=lambda r: (not r.names, r.names, r.handle))]
+
+
+def _ring(r: RingInfo, people: dict[int, Json], writers: dict[int, Json]) -> Json:
+    """Describes a ring as the Go command does."""
+    gone = {"pid": 0, "command": "", "alive": False}  # left meanwhile
+    writer = writers.get(r.writer, {"id": process_text(r.writer), **gone}) if r.writer is not None else None
+    found: Json = {
+        "handle": f"{r.handle:016x}",
+        "kind": r.kind,
+        "names": list(r.names),
+        "items": r.items,
+        "entries": max(r.head - r.tail, 0),
+        "limit": r.limit,
+        "put": r.head,
+        "bytes": r.bytes,
+        "lossless": r.lossless,
+        "shut": r.shut,
+        "writer": writer,
+    }
+    if r.kind == "stream":
+        found["writer_state"] = _writer_state(r, writer)
+    return {
+        **found,
+        "writers_ended": r.ended,
+        "readers": r.entered,
+        "reader_limit": r.reader_limit,
+        "behind": r.behind,
+        "newest": None if r.newest is None else _when(r.newest),
+        "age_seconds": None if r.newest is None else seconds(max(time.time() - r.newest, 0)),
+        "holders": [people.get(slot, {"slot": slot, **gone}) for slot in r.holders],
+    }
+
+
+def _writer_state(r: RingInfo, writer: Json | None) -> str:
+    """Tells in one word what is with the writer of a stream. One that died and was not swept yet is still its writer."""
+    if writer is not None and writer["alive"]:
+        return "alive"
+    if writer is not None or r.died:
+        return "died"
+    return "ended" if r.ended else "none"
+
+
+def _when(wall: float) -> str:
+    """Returns a time since 1970 as text of ISO 8601, as it is here."""
+    return datetime.fromtimestamp(wall).astimezone().isoformat()

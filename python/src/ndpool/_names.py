@@ -10,9 +10,9 @@ from . import _attrs, _core
 from ._attrs import Attributes
 from ._core import NameLock
 from ._create import Array, Creators
-from ._info import NameInfo, name_info
+from ._info import NameInfo, name_info, ring_kinds
 from ._trees import Item, Leaf, check_path, flatten, join, nest
-from .errors import GroupError, NameTakenError, NoNameError, PathError, VersionError
+from .errors import GroupError, KindError, NameTakenError, NoNameError, PathError, VersionError
 
 __all__ = ["Names", "Published"]
 
@@ -90,9 +90,12 @@ class Names(Creators):
     name goes. A name goes with the process that published it; a persistent one stays until it is removed, and keeps
     the pool. The version of a name grows whenever it is published again, and never comes back.
 
+    A stream or a queue has a name, too, and is no array: writer(), reader() and queue() open it, names() and tree() leave
+    it out, and remove() removes it.
+
     Errors: NoNameError (a KeyError) for a name that is not there, GroupError for a group that should be an array and
-    the other way round, PathError for what no name can be, TableFullError if there are too many, and what creating
-    arrays raises. All may be called from any thread.
+    the other way round, KindError for a stream or queue that should be an array, PathError for what no name can be,
+    TableFullError if there are too many, and what creating arrays raises. All may be called from any thread.
     """
 
     __slots__ = ()
@@ -105,6 +108,8 @@ class Names(Creators):
             return self._core.lookup(name)
         except GroupError as e:
             raise _say_tree(e, name) from None
+        except KindError as e:
+            raise _say_ring(e, name) from None
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Gives a name an array, in place of the one that it has, if any.
@@ -117,7 +122,7 @@ class Names(Creators):
         self.remove(name)
 
     def __contains__(self, name: object) -> bool:
-        """Tells whether the pool has that name, of an array or a group."""
+        """Tells whether the pool has that name, of an array, a stream or queue, or a group."""
         try:
             return isinstance(name, str) and self._core.has(name)
         except PathError:
@@ -137,10 +142,15 @@ class Names(Creators):
             return default
         except GroupError as e:
             raise _say_tree(e, name) from None
+        except KindError as e:
+            raise _say_ring(e, name) from None
 
     def item(self, name: str, *, readonly: bool = False) -> Item:
         """Returns the array, attributes and version of a name, all of one moment. The array of a group is None."""
-        array, text, version = self._core.lookup_item(name, readonly)
+        try:
+            array, text, version = self._core.lookup_item(name, readonly)
+        except KindError as e:
+            raise _say_ring(e, name) from None
         return Item(array, _attrs.decode(text), version)
 
     def put(
@@ -186,8 +196,11 @@ class Names(Creators):
         return self._core.paths(prefix)
 
     def entries(self, prefix: str = "") -> list[NameInfo]:
-        """Returns what is known of all names in a group, or of all, groups too, sorted and of one moment."""
-        return [name_info(d) for d in self._core.names(prefix)]
+        """Returns what is known of all names in a group, or of all, sorted and of one moment: also of groups, streams and
+        queues."""
+        found = self._core.names(prefix)
+        ring_kinds(found, self._core.rings)
+        return [name_info(d) for d in found]
 
     def publish(
         self,
@@ -225,7 +238,7 @@ class Names(Creators):
         """Returns what is in a group, or all, as nested dicts of arrays, all of one moment.
 
         With attrs the leaves are Items, and the dicts Groups, which have attrs, too. With readonly a store into an
-        array ends in a fault. Raises GroupError for an array's name."""
+        array ends in a fault. Streams and queues are left out. Raises GroupError for an array's name."""
         return nest(self._core.lookup_tree(prefix, readonly), attrs)
 
     # ---- how
@@ -261,3 +274,7 @@ class Names(Creators):
 
 def _say_tree(e: GroupError, name: str) -> GroupError:
     return GroupError(f"{e.message}: tree({name!r}) gives what is in it")
+
+
+def _say_ring(e: KindError, name: str) -> KindError:
+    return KindError(f"{e.message}: reader({name!r}) reads a stream, queue({name!r}) takes from a queue")

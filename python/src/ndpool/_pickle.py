@@ -19,6 +19,7 @@ from ._attach import address_of
 from ._create import Array
 from ._default import default_pool
 from ._pool import Pool
+from ._queue import Queue, reduce_queue
 from .errors import NdpoolError
 
 __all__ = ["install", "make_transferable", "setup", "uninstall"]
@@ -101,5 +102,6 @@ def make_transferable(arr: Any, *, transfer_required: bool = True) -> Array:
 
 
 def setup() -> None:
-    """Registers the reducer. Called once, by the import."""
+    """Registers the reducers. Called once, by the import."""
     ForkingPickler.register(np.ndarray, reduce)
+    ForkingPickler.register(Queue, reduce_queue)

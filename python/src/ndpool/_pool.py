@@ -12,9 +12,25 @@ from typing import Any, Final, Self, Unpack, overload
 
 from . import _arrays, _core
 from ._create import Array
-from ._info import ArrayInfo, Fault, ProcessInfo, Reaped, Report, Stats, TransferInfo, info, process_text, transfer_info
+from ._info import (
+    ArrayInfo,
+    Fault,
+    ProcessInfo,
+    Reaped,
+    Report,
+    RingInfo,
+    Stats,
+    TransferInfo,
+    info,
+    process_text,
+    ring_infos,
+    ring_kinds,
+    transfer_info,
+)
 from ._names import Names
 from ._options import Options, core_options
+from ._queue import Queue
+from ._streams import StreamReader, StreamWriter, number
 from .errors import ForeignError, NdpoolError
 
 __all__ = ["Pool", "reap", "unlink"]
@@ -84,7 +100,7 @@ class Pool(Names):
         """Takes a private copy of a pool's tables, for looking at it without attaching.
 
         Nothing is locked, swept or written, and the pool lives and ends as if nobody looked. What tells about the
-        pool may be called: stats, arrays, processes, tickets, condition, options."""
+        pool may be called: stats, arrays, rings, processes, tickets, condition, options."""
         made = cls.__new__(cls)
         made._core, made._descriptor, made._warn = _core.Pool(name, "peek", **core_options(options)), -1, False
         return made
@@ -275,6 +291,43 @@ class Pool(Names):
         """Tells whether a process is attached and lives, by the lock that the kernel keeps for it."""
         return self._core.alive(process)
 
+    # ---- streams and queues
+
+    def writer(
+        self,
+        path: str,
+        *,
+        frames: int | None = None,
+        lossless: bool | None = None,
+        readers: int | None = None,
+        persistent: bool = False,
+    ) -> StreamWriter:
+        """Becomes the writer of a stream, which is made if it is not there.
+
+        frames: how many of the newest ones it keeps, 2 unless it is said; one that keeps 1 is without it for good if the
+        writer is killed while it publishes. lossless: the writer waits for readers that
+        were opened with every; readers: how many of those there can be, 64 unless it is said. persistent: the name of the
+        stream keeps the pool. A stream that is there is taken as it is if nothing of this is said.
+
+        Raises WriterError if another one writes it and lives, OptionsError if it is another one than asked for,
+        KindError if the name is no stream's."""
+        core = self._core.writer(path, number("frames", frames), number("readers", readers), bool(lossless), persistent)
+        return StreamWriter(core, path)
+
+    def reader(self, path: str, *, every: bool = False, from_now: bool = False) -> StreamReader:
+        """Opens a reader of a stream, which need not be there yet.
+
+        every: the writer of a lossless stream waits for this reader while it lives, so that it misses nothing.
+        from_now: only frames that are published from now on; else also those that the stream has already.
+
+        Raises TableFullError if there are too many readers that the writer waits for, KindError if the name is no
+        stream's."""
+        return StreamReader(self._core.reader(path, every, from_now), path)
+
+    def queue(self, path: str | None = None, *, maxsize: int = 0, persistent: bool = False) -> Queue:
+        """Opens a queue, or makes one; without a path it has no name. See ndpool.Queue."""
+        return Queue(maxsize, path=path, pool=self, persistent=persistent)
+
     # ---- looking inside
 
     def stats(self) -> Stats:
@@ -282,8 +335,14 @@ class Pool(Names):
         return info(Stats, self._core.stats())
 
     def arrays(self) -> list[ArrayInfo]:
-        """Returns all arrays that are alive."""
-        return [info(ArrayInfo, d) for d in self._core.arrays()]
+        """Returns all arrays that are alive, and the blocks that are none: streams, queues, texts of attributes."""
+        found = self._core.arrays()
+        ring_kinds(found, self._core.rings)
+        return [info(ArrayInfo, d) for d in found]
+
+    def rings(self) -> list[RingInfo]:
+        """Returns the streams and queues that are alive."""
+        return ring_infos(self._core.rings(), self._core.names(""))
 
     def processes(self) -> list[ProcessInfo]:
         """Returns the process table, living and dead."""

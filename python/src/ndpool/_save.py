@@ -21,7 +21,7 @@ from ._load import Skipped, above, shown, unsupported
 from ._pool import Pool
 from ._trees import Item, flatten
 
-__all__ = ["Entry", "beside", "entries", "groups_of", "leave_out", "same"]
+__all__ = ["Entry", "beside", "entries", "groups_of", "leave_out", "no_arrays", "same"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,13 @@ def entries(source: Pool | Mapping[str, Any], prefix: str) -> list[Entry]:
         Entry(path, None if leaf.group else np.asarray(leaf.value), decode(leaf.text))
         for path, leaf in sorted(flatten(tree).items())
     ]
+
+
+def no_arrays(source: Pool | Mapping[str, Any], prefix: str) -> tuple[Skipped, ...]:
+    """Returns the streams and queues of a pool below a prefix, which are in no file: what is in them is about to be read."""
+    if not isinstance(source, Pool):
+        return ()
+    return tuple(Skipped(shown(n.path), f"it is a {n.ring}") for n in source.entries(prefix) if n.ring)
 
 
 def groups_of(found: list[Entry]) -> int:

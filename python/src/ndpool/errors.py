@@ -7,8 +7,17 @@ All carry their numbers as attributes, None where a number says nothing, and can
 from __future__ import annotations
 
 import errno as _errno
+import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
+
+if sys.version_info >= (3, 13):
+    from queue import ShutDown as _ShutDown
+else:
+
+    class _ShutDown(Exception):
+        """Stands for queue.ShutDown, which Python has from 3.13 on."""
+
 
 __all__ = [
     "AccessError",
@@ -29,6 +38,7 @@ __all__ = [
     "GroupError",
     "HashError",
     "HeldError",
+    "KindError",
     "LockTimeoutError",
     "MessageError",
     "MismatchError",
@@ -48,16 +58,21 @@ __all__ = [
     "ReadOnlyError",
     "RecalledError",
     "SealedError",
+    "ShutDown",
     "SpecError",
     "SpentError",
     "StaleError",
+    "StreamEnded",
     "SystemCallError",
     "TableFullError",
+    "TooLongError",
     "TransferError",
     "UncleanError",
     "UnsupportedError",
     "VersionError",
     "WaitTimeoutError",
+    "WriterDied",
+    "WriterError",
 ]
 
 _NUMBERS = ("asked", "free", "largest", "capacity", "held", "limit", "pid", "slot")
@@ -398,6 +413,42 @@ class NotLockedError(NdpoolError, RuntimeError):
     """The lock of a name is let go by a process that does not have it."""
 
     status = "not-locked"
+
+
+class KindError(NdpoolError, TypeError):
+    """A stream or queue where an array is wanted, or the other way round."""
+
+    status = "kind"
+
+
+class WriterError(NdpoolError, RuntimeError):
+    """Another process writes the stream, and lives: pid, slot."""
+
+    status = "writer"
+
+
+class StreamEnded(NdpoolError, EOFError):
+    """There is no new frame, and the stream's writer has ended. Told once; reading again waits for the next writer."""
+
+    status = "ended"
+
+
+class WriterDied(StreamEnded):
+    """There is no new frame, and the stream's writer has died. Told once; reading again waits for the next writer."""
+
+    status = "writer-died"
+
+
+class ShutDown(NdpoolError, _ShutDown):
+    """The queue was shut down: nothing can be put, and a get finds nothing more. From Python 3.13 on a queue.ShutDown."""
+
+    status = "shut"
+
+
+class TooLongError(NdpoolError, ValueError):
+    """An item takes more entries than the queue has: asked, limit."""
+
+    status = "too-long"
 
 
 class UnsupportedError(NdpoolError, TypeError):

@@ -89,6 +89,8 @@ def save(
     arrays, objects and mixed lists as JSON text. An array of several names is written once. The file is written under
     another name beside it and then renamed. compression is that of h5py's create_dataset.
 
+    Streams and queues are left out, and told in skipped.
+
     Raises FileExistsError unless overwrite, UnsupportedError for what HDF5 cannot hold, unless skip, and OSError."""
     _h5py()
     from ._hdf5_write import write

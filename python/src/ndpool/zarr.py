@@ -20,7 +20,7 @@ from ._load import MAX_ENTRIES, Job, Plan, Report, Size, Skipped, Spec, load_pla
 from ._options import parse_size
 from ._pool import Pool
 from ._progress import progress as bar_of
-from ._save import Entry, beside, entries, groups_of, leave_out
+from ._save import Entry, beside, entries, groups_of, leave_out, no_arrays
 from ._trees import join
 from .errors import DTypeError
 
@@ -68,9 +68,11 @@ def save(
     """Writes what a pool has below prefix, or a tree of arrays, as a Zarr store.
 
     A path is written under another name beside it and then renamed; another kind of store is written as it is. Raises
-    FileExistsError unless overwrite, UnsupportedError, unless skip, for dtypes that zarr does not have."""
+    FileExistsError unless overwrite, UnsupportedError, unless skip, for dtypes that zarr does not have. Streams and queues
+    are left out, and told in skipped."""
     zarr, begin, name = _zarr(), time.monotonic(), _name(store)
     found, skipped = leave_out(f"save {name}", entries(source, prefix), _obstacle, skip)
+    skipped += no_arrays(source, prefix)
     if isinstance(store, (str, os.PathLike)):
         with beside(os.fspath(store), overwrite) as part:
             total = _write(zarr.open_group(part, mode="w-"), found, name, progress)

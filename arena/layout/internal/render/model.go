@@ -58,7 +58,8 @@ type Const struct {
 
 // structs are the layout's structs, in the order of the file.
 var structs = []any{layout.Region{}, layout.Superblock{}, layout.Control{}, layout.Slot{}, layout.Dim{}, layout.Desc{},
-	layout.Ticket{}, layout.PageNode{}, layout.Slab{}, layout.NameValue{}, layout.Name{}}
+	layout.Ticket{}, layout.PageNode{}, layout.Slab{}, layout.NameValue{}, layout.Name{},
+	layout.Ring{}, layout.RingReader{}, layout.RingEntry{}}
 
 // Load builds the model from the compiled package and from its source in dir.
 func Load(dir string) (*Model, error) {

@@ -33,7 +33,7 @@ func (p Part) Mask() uint64 { return (1<<p.Bits - 1) << p.Shift }
 // words returns the packed words with the places of their parts.
 func words() []Word {
 	ws := []Word{stateWord(), genWord(), slotWord(), identWord(), lockWord(), ticketWord(), runWord(), blockWord(), slabWord(),
-		nameWord(), nameLockWord()}
+		nameWord(), nameLockWord(), entryWord()}
 	for i := range ws {
 		for j := range ws[i].Parts {
 			ws[i].Parts[j].probe(ws[i])
@@ -103,7 +103,7 @@ func slotWord() Word {
 
 func identWord() Word {
 	i := func(w uint64) layout.Ident { return layout.Ident(w) }
-	return Word{Name: "Ident", C: "IDENT", Width: 64, Where: "Ticket.Sender, Ticket.Receiver", Parts: []Part{
+	return Word{Name: "Ident", C: "IDENT", Width: 64, Where: "Ticket.Sender, Ticket.Receiver, NameValue.Owner, Ring.Writer, RingReader.Reader, RingEntry.Sender", Parts: []Part{
 		{Name: "slot", Doc: "slot + 1; 0: nobody", get: func(w uint64) uint64 { return uint64(uint32(i(w).Slot() + 1)) }},
 		{Name: "incarnation", Doc: "of the slot", get: func(w uint64) uint64 { return uint64(i(w).Incarnation()) }},
 	}}
@@ -185,5 +185,14 @@ func nameLockWord() Word {
 		{Name: "waiters", Doc: "somebody sleeps on the word", get: func(w uint64) uint64 { return bit(l(w).Contended()) }},
 		{Name: "torn", Doc: "a writer died, and none has let go since", get: func(w uint64) uint64 { return bit(l(w).Torn()) }},
 		{Name: "incarnation", Doc: "low bits of the writer's incarnation", get: func(w uint64) uint64 { return uint64(l(w).Incarnation()) }},
+	}}
+}
+
+func entryWord() Word {
+	e := func(w uint64) layout.EntryWord { return layout.EntryWord(w) }
+	return Word{Name: "EntryWord", C: "ENTRY_WORD", Width: 64, Where: "RingEntry.Word", Parts: []Part{
+		{Name: "kind", Doc: "what the entry carries, see the kinds of an entry of a ring", get: func(w uint64) uint64 { return uint64(e(w).Kind()) }},
+		{Name: "attached", Doc: "the entry belongs to the one before", get: func(w uint64) uint64 { return bit(e(w).IsAttached()) }},
+		{Name: "more", Doc: "how many entries behind it belong to it", get: func(w uint64) uint64 { return uint64(e(w).More()) }},
 	}}
 }

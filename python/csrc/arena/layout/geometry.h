@@ -52,6 +52,13 @@ static inline int class_of(uint64_t size)
     return size > NDPOOL_MAX_CLASS_SIZE ? 0 : ndpool_class_of[(size + NDPOOL_GRANULE - 1) / NDPOOL_GRANULE];
 }
 
+/* Bytes of a ring's block. */
+static inline uint64_t ring_bytes(uint64_t entries, uint64_t readers)
+{
+    uint64_t roles = (readers * NDPOOL_RING_READER_SIZE + NDPOOL_GRANULE - 1) / NDPOOL_GRANULE * NDPOOL_GRANULE;
+    return NDPOOL_RING_SIZE + roles + entries * NDPOOL_RING_ENTRY_SIZE;
+}
+
 /* Pages for a size in bytes, which is at most the largest capacity. */
 static inline int pages_for(uint64_t size) { return (int)((size + NDPOOL_PAGE_SIZE - 1) / NDPOOL_PAGE_SIZE); }
 

@@ -163,6 +163,22 @@ static inline bool name_lock_names(name_lock_word l, uint32_t incarnation)
     return l >> NDPOOL_NAME_LOCK_INCARNATION_SHIFT == (incarnation & NAME_LOCK_INCARNATIONS);
 }
 
+/* The word of an entry of a ring: kind, whether it belongs to the one before, how many behind it belong to it. */
+typedef uint64_t entry_word;
+
+static inline entry_word make_entry(int kind, uint32_t more) { return (entry_word)kind | (entry_word)more << NDPOOL_ENTRY_WORD_MORE_SHIFT; }
+static inline entry_word entry_attached(entry_word w) { return w | NDPOOL_ENTRY_WORD_ATTACHED_MASK; }
+static inline int entry_kind(entry_word w) { return (int)(w & NDPOOL_ENTRY_WORD_KIND_MASK); }
+static inline bool entry_is_attached(entry_word w) { return w & NDPOOL_ENTRY_WORD_ATTACHED_MASK; }
+static inline uint32_t entry_more(entry_word w) { return (uint32_t)(w >> NDPOOL_ENTRY_WORD_MORE_SHIFT); }
+
+/* Tells whether every bit of the word has a meaning. */
+static inline bool entry_valid(entry_word w)
+{
+    return entry_kind(w) >= NDPOOL_ENTRY_ARRAY && entry_kind(w) <= NDPOOL_ENTRY_PICKLE && (uint32_t)w >> 9 == 0 &&
+           entry_more(w) < NDPOOL_MAX_RING_ENTRIES && !(entry_is_attached(w) && entry_more(w) != 0);
+}
+
 /* Says where a block's bytes are: a run of pages, or a block of a slab. Pages count from the start of the data region. */
 typedef uint64_t extent;
 

@@ -25,8 +25,8 @@ const (
 
 const description = `Shared-memory pools of n-dimensional arrays: make, look into, check and clean them, and bring arrays in and out.
 
-ls, show, ps, stat, transfers and top look without attaching: they take no slot, wait for no lock, and the pool lives and
-ends as if nobody looked. names and get attach for as long as they run, and change nothing.
+ls, show, ps, stat, transfers, rings and top look without attaching: they take no slot, wait for no lock, and the pool lives
+and ends as if nobody looked. names, get and follow attach for as long as they run, and change nothing.
 
 Exit codes: 0 all is well; 1 faults were found, or the command failed; 2 the command line is wrong.
 Results go to stdout, as one JSON document with --json; errors and notes go to stderr.`
@@ -45,7 +45,9 @@ type cli struct {
 	Transfers transfersCmd `cmd:"" help:"Show the transfers in flight: who sent what to whom."`
 	Top       topCmd       `cmd:"" help:"Watch one pool, or all of the directory."`
 	Names     namesCmd     `cmd:"" help:"List the names of arrays."`
-	Get       getCmd       `cmd:"" help:"Write a named array to .npy, or a group to .npz."`
+	Rings     ringsCmd     `cmd:"" help:"List the streams and queues."`
+	Follow    followCmd    `cmd:"" help:"Show the frames of a stream as they come."`
+	Get       getCmd       `cmd:"" help:"Write a named array to .npy, the newest frame of a stream, or a group to .npz."`
 	Put       putCmd       `cmd:"" help:"Publish the arrays of .npy or .npz under a name."`
 	Rm        rmCmd        `cmd:"" help:"Remove names."`
 	Attrs     attrsCmd     `cmd:"" help:"Show or set the attributes of a name."`
@@ -160,6 +162,8 @@ func hint(err error) string {
 		return "; --dir names another directory"
 	case errors.Is(err, pool.ErrNoName):
 		return " (ndpool names lists them)"
+	case errors.Is(err, pool.ErrKind):
+		return " (ndpool rings tells about streams and queues)"
 	case errors.Is(err, pool.ErrNameTaken):
 		return "; --overwrite replaces it, --merge adds to a group"
 	case errors.Is(err, pool.ErrUnclean):

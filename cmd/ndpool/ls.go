@@ -20,9 +20,9 @@ type lsCmd struct {
 
 // Help tells what --help tells beyond the flags.
 func (lsCmd) Help() string {
-	return `States: live (processes are attached), idle (nobody is, and the pool waits: it is persistent or a transfer is in
-flight), left behind (nobody is, and nobody wants to keep it: ndpool reap removes it). DEAD counts processes that died
-and were not swept yet. Files that are no pools are left out; what cannot be read is told on stderr.
+	return `States: live (processes are attached), idle (nobody is, and the pool waits: it is persistent, a transfer is in flight, or a
+persistent name or a queue with items in it keeps it), left behind (nobody is, and nobody wants to keep it: ndpool reap
+removes it). DEAD counts processes that died and were not swept yet. Files that are no pools are left out; what cannot be read is told on stderr.
 
 Examples:
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -19,27 +20,35 @@ import (
 )
 
 // childEnv makes the test binary another process: "main" is the command itself, "hold" holds an array and a transfer of
-// the pool named "test" in the directory of its first argument until it is killed; "name" an array with the name "mine".
+// the pool named "test" in the directory of its first argument until it is killed; "name" an array with the name "mine";
+// "write" writes a frame of the stream "live".
 const childEnv = "NDPOOL_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(childEnv) {
 	case "main":
 		main()
-	case "hold", "name":
-		hold(os.Args[1], os.Getenv(childEnv) == "name")
+	case "hold", "name", "write":
+		hold(os.Args[1], os.Getenv(childEnv))
 	}
 	os.Exit(m.Run())
 }
 
-func hold(dir string, named bool) {
+func hold(dir, what string) {
 	p, err := pool.OpenOrCreate("test", pool.Options{Dir: dir, Capacity: 4 << 20})
 	if err == nil {
 		var a *pool.Array
-		if a, err = p.Zeros(dtype.Float32, 100, 100); err != nil {
-		} else if named {
+		a, err = p.Zeros(dtype.Float32, 100, 100)
+		switch {
+		case err != nil:
+		case what == "name":
 			_, err = p.Publish("mine", a)
-		} else {
+		case what == "write":
+			var w *pool.StreamWriter
+			if w, err = p.StreamWriter("live"); err == nil {
+				_, err = w.Publish(context.Background(), a)
+			}
+		default:
 			_, err = a.Send()
 		}
 	}
@@ -159,7 +168,7 @@ func TestUsage(t *testing.T) {
 	code, out, _ := try(dir, "--help")
 	require.Equal(t, exitOK, code)
 	require.Contains(t, out, "Exit codes: 0 all is well")
-	for _, verb := range []string{"create", "ls", "show", "ps", "top", "stat", "transfers", "names", "get", "put", "rm", "attrs", "verify", "reap",
+	for _, verb := range []string{"create", "ls", "show", "ps", "top", "stat", "transfers", "names", "rings", "follow", "get", "put", "rm", "attrs", "verify", "reap",
 		"trim", "dump", "unlink", "version"} {
 		code, out, _ := try(dir, verb, "--help")
 		require.Equal(t, exitOK, code, verb)
@@ -172,7 +181,7 @@ func TestUsage(t *testing.T) {
 		require.Empty(t, out, bad)
 		require.Regexp(t, `^ndpool: [^\n]+\n$`, err, bad)
 	}
-	for _, verb := range []string{"show", "ps", "stat", "transfers", "top", "verify", "trim", "unlink", "reap"} {
+	for _, verb := range []string{"show", "ps", "stat", "transfers", "rings", "top", "verify", "trim", "unlink", "reap"} {
 		code, out, err := try(dir, verb, "nope")
 		require.Equal(t, exitFault, code, verb)
 		require.Empty(t, out, verb)
@@ -186,7 +195,7 @@ func TestLookingLeavesNoTrace(t *testing.T) {
 	startHolder(t, dir)() // left behind
 	before, err := os.ReadFile(dir + "/test")
 	require.NoError(t, err)
-	for _, args := range [][]string{{"ls"}, {"show", "test"}, {"ps", "test"}, {"stat", "test"}, {"transfers", "test"},
+	for _, args := range [][]string{{"ls"}, {"show", "test"}, {"ps", "test"}, {"stat", "test"}, {"transfers", "test"}, {"rings", "test"},
 		{"top", "--once"}, {"top", "test", "--once"}, {"reap", "-n"}} {
 		ok(t, dir, args...)
 		after, err := os.ReadFile(dir + "/test")

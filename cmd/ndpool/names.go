@@ -13,7 +13,7 @@ import (
 	"github.com/ndpool/ndpool/pool"
 )
 
-// namesCmd lists the names of a pool.
+// namesCmd lists the names of a pool: of arrays, streams and queues, and groups if asked to.
 type namesCmd struct {
 	Name   string `arg:"" help:"Name of the pool."`
 	Prefix string `arg:"" optional:"" help:"List only this name and what is in it."`
@@ -25,7 +25,8 @@ type namesCmd struct {
 // Help tells what --help tells beyond the flags.
 func (namesCmd) Help() string {
 	return `VERSION is the number of the change that published the name; it grows with each one in the pool. KEEPER is the process
-that the name goes with, or "persistent": it stays until it is removed. ATTRS counts the attributes.
+that the name goes with, or "persistent": it stays until it is removed, and keeps the pool. The name of a stream or queue may
+also stay for as long as "the pool" does. ATTRS counts the attributes.
 
 Examples:
 
@@ -36,6 +37,7 @@ Examples:
 // nameJSON is a name, as JSON.
 type nameJSON struct {
 	Path       string          `json:"path"`
+	Kind       string          `json:"kind"` // array, stream, queue, group
 	Group      bool            `json:"group"`
 	Handle     *handle.Handle  `json:"handle"` // null for a group
 	DType      string          `json:"dtype,omitempty"`
@@ -46,7 +48,7 @@ type nameJSON struct {
 	Version    uint64          `json:"version"`
 	Persistent bool            `json:"persistent"`
 	Implicit   bool            `json:"implicit"` // a group that goes with the last name in it
-	Keeper     *holderJSON     `json:"keeper"`   // null if it is persistent or implicit
+	Keeper     *holderJSON     `json:"keeper"`   // null if it goes with no process
 	Attributes json.RawMessage `json:"attributes"`
 	info       pool.NameInfo
 }
@@ -113,12 +115,18 @@ func namesOf(p *pool.Pool, prefix string, all bool) ([]nameJSON, error) {
 		if x.Group && !all {
 			continue
 		}
-		n := nameJSON{Path: x.Path, Group: x.Group, Fortran: x.Fortran, Sealed: x.Sealed, Bytes: x.Bytes, Version: x.Version,
+		n := nameJSON{Path: x.Path, Kind: kindOf(x.Ring), Group: x.Group, Fortran: x.Fortran, Sealed: x.Sealed, Bytes: x.Bytes, Version: x.Version,
 			Persistent: x.Persistent, Implicit: x.Implicit, Attributes: json.RawMessage("{}"), info: x}
-		if !x.Group {
-			n.Handle, n.DType, n.Shape = &x.Handle, x.DType.String(), append([]int{}, x.Shape...)
+		switch {
+		case x.Group:
+			n.Kind = "group"
+		case x.Ring == "":
+			n.DType, n.Shape = x.DType.String(), append([]int{}, x.Shape...)
+			fallthrough
+		default:
+			n.Handle = &x.Handle
 		}
-		if !x.Persistent && !x.Implicit {
+		if x.Owner != 0 {
 			if n.Keeper = keepers[x.Owner]; n.Keeper == nil {
 				n.Keeper = &holderJSON{Slot: layout.Ident(x.Owner).Slot()} // left meanwhile
 			}
@@ -141,15 +149,26 @@ func eachPath(w io.Writer, found []nameJSON, end string, show func(string) strin
 }
 
 func writeNames(w io.Writer, found []nameJSON) {
-	t := newTable("NAME", "DTYPE", "SHAPE", ">BYTES", ">VERSION", "KEEPER", ">ATTRS")
+	t := newTable("NAME", "KIND", "DTYPE", "SHAPE", ">BYTES", ">VERSION", "KEEPER", ">ATTRS")
 	for _, n := range found {
-		if n.Group {
-			t.row(oneLine(n.Path)+"/", "", "", "", n.Version, n.keeper(), n.attrs())
-			continue
+		switch {
+		case n.Group:
+			t.row(oneLine(n.Path)+"/", n.Kind, "", "", "", n.Version, n.keeper(), n.attrs())
+		case n.info.Ring != "":
+			t.row(oneLine(n.Path), n.Kind, "", "", human(n.Bytes), n.Version, n.keeper(), n.attrs())
+		default:
+			t.row(oneLine(n.Path), n.Kind, cut(typeText(n.info.DType), 32), cut(shapeText(n.Shape), 32), human(n.Bytes), n.Version, n.keeper(), n.attrs())
 		}
-		t.row(oneLine(n.Path), cut(typeText(n.info.DType), 32), cut(shapeText(n.Shape), 32), human(n.Bytes), n.Version, n.keeper(), n.attrs())
 	}
 	t.write(w)
+}
+
+// kindOf tells in one word what a block is.
+func kindOf(r pool.RingKind) string {
+	if r == "" {
+		return "array"
+	}
+	return string(r)
 }
 
 // keeper tells in one word what keeps a name.
@@ -159,6 +178,8 @@ func (n *nameJSON) keeper() string {
 		return "persistent"
 	case n.Implicit:
 		return "what is in it"
+	case n.Keeper == nil:
+		return "the pool"
 	case !n.Keeper.Alive:
 		return fmt.Sprintf("%d(%d) dead", n.Keeper.Pid, n.Keeper.Slot)
 	}

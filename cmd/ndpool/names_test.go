@@ -35,9 +35,9 @@ func TestNames(t *testing.T) {
 	publish(t, p, "camera/left", pool.Publish{Attrs: pool.Attrs{"unit": "mm", "gain": 2}}, 2, 3)
 	publish(t, p, "mask", pool.Publish{Persistent: true}, 1000)
 	pid := os.Getpid()
-	require.Equal(t, fmt.Sprintf(`NAME         DTYPE  SHAPE    BYTES  VERSION  KEEPER      ATTRS
-camera/left  <i2    (2,3)     12 B        1  %-10s      2
-mask         <i2    (1000,)  2 KiB        2  persistent      0
+	require.Equal(t, fmt.Sprintf(`NAME         KIND   DTYPE  SHAPE    BYTES  VERSION  KEEPER      ATTRS
+camera/left  array  <i2    (2,3)     12 B        1  %-10s      2
+mask         array  <i2    (1000,)  2 KiB        2  persistent      0
 `, fmt.Sprintf("%d(0)", pid)), ok(t, dir, "names", "test"))
 	require.Contains(t, ok(t, dir, "names", "test", "--all"), "\ncamera/  ")
 	require.Equal(t, "camera/left\nmask\n", ok(t, dir, "names", "test", "--short"))
@@ -77,7 +77,7 @@ func TestNamesOfTheDead(t *testing.T) {
 	dir := testDir(t)
 	startNamer(t, dir)()
 	for range 2 {
-		require.Regexp(t, `\nmine +<f4 .* \d+\(0\) dead +0\n$`, ok(t, dir, "names", "test"))
+		require.Regexp(t, `\nmine +array +<f4 .* \d+\(0\) dead +0\n$`, ok(t, dir, "names", "test"))
 		require.False(t, first(okJSON(t, dir, "names", "test"), "names")["keeper"].(map[string]any)["alive"].(bool))
 	}
 	ok(t, dir, "reap", "test")

@@ -125,22 +125,29 @@ func (c *putCmd) pool(e *env, total uint64) (*pool.Pool, error) {
 	}
 }
 
-// free tells early whether the name can be had. Publishing tells again.
+// free tells early whether the name can be had. Publishing tells again. That of a stream or queue cannot.
 func (c *putCmd) free(p *pool.Pool, name string) error {
-	if name == "" || c.Overwrite || c.Merge {
+	if name == "" {
 		return nil
 	}
 	it, err := p.LookupItem(name)
 	switch {
 	case errors.Is(err, pool.ErrNoName):
 		return nil
+	case errors.Is(err, pool.ErrKind):
+		return fmt.Errorf("put %s: %w (ndpool rm removes it)", oneLine(name), errRing)
 	case err != nil:
 		return err
 	case it.Array != nil:
 		it.Array.Release()
 	}
+	if c.Overwrite || c.Merge {
+		return nil
+	}
 	return &pool.NameError{Verb: "publish", Path: name, Err: pool.ErrNameTaken}
 }
+
+var errRing = errors.New("the name is a stream's or a queue's")
 
 // read reads an array or an archive: its first bytes tell which.
 func read(f *flow, in *os.File, p *pool.Pool, v *movedJSON) (pool.Tree, error) {

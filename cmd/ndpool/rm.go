@@ -17,7 +17,7 @@ type rmCmd struct {
 
 // Help tells what --help tells beyond the flags.
 func (rmCmd) Help() string {
-	return `Each name goes at once with all that is in it, one after the other. An array lives on while a process holds it. A pool that
+	return `Each name goes at once with all that is in it, one after the other. An array, stream or queue lives on while a process holds it. A pool that
 is not persistent, and that nobody is attached to, goes with its last persistent name.
 
 Examples:

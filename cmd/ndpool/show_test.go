@@ -20,7 +20,7 @@ func TestShow(t *testing.T) {
 	xs, err := pool.Slice[int16](a)
 	require.NoError(t, err)
 	copy(xs, []int16{1, -20, 3, 4, 5, 600}) // columns
-	require.Regexp(t, `^HANDLE +DTYPE +SHAPE +BYTES +HOLDERS +IN TRANSIT +FLAGS\n[0-9a-f]{16}  <i2 +\(2,3\) +12 B +\d+\(0\) +0  private,fortran\n$`, ok(t, dir, "show", "test"))
+	require.Regexp(t, `^HANDLE +KIND +DTYPE +SHAPE +BYTES +HOLDERS +IN TRANSIT +FLAGS\n[0-9a-f]{16}  array  <i2 +\(2,3\) +12 B +\d+\(0\) +0  private,fortran\n$`, ok(t, dir, "show", "test"))
 	h := a.Handle().String()
 	out := ok(t, dir, "show", "test", h)
 	require.Contains(t, out, "\norder       Fortran (first index fastest)\n")

@@ -32,6 +32,8 @@ type statJSON struct {
 	Fragmentation float64        `json:"fragmentation"` // share of free
 	Memory        uint64         `json:"memory"`        // that the file takes, tables included
 	Dead          int            `json:"dead"`
+	Streams       int            `json:"streams"`
+	Queues        int            `json:"queues"`
 }
 
 // Run shows the summary.
@@ -54,8 +56,17 @@ func statOf(s *pool.Snapshot, name string) (statJSON, error) {
 		return statJSON{}, err
 	}
 	st := s.Stats()
-	return statJSON{poolJSON: describe(name, s.Path(), s.Segment().String(), s.Options()), State: l.State, Stats: st,
-		Waste: share(st.Held-st.Live, st.Held), Fragmentation: share(st.Free-st.Largest, st.Free), Memory: l.Memory, Dead: l.Dead}, nil
+	v := statJSON{poolJSON: describe(name, s.Path(), s.Segment().String(), s.Options()), State: l.State, Stats: st,
+		Waste: share(st.Held-st.Live, st.Held), Fragmentation: share(st.Free-st.Largest, st.Free), Memory: l.Memory, Dead: l.Dead}
+	for x := range s.Arrays() {
+		switch x.Ring {
+		case pool.StreamRing:
+			v.Streams++
+		case pool.QueueRing:
+			v.Queues++
+		}
+	}
+	return v, nil
 }
 
 func writeStat(w io.Writer, v statJSON) {
@@ -79,6 +90,7 @@ func writeStat(w io.Writer, v statJSON) {
 	line("free", "%s, largest extent %s (fragmentation %s)", human(s.Free), human(s.Largest), percent(s.Free-s.Largest, s.Free))
 	line("arrays", "%d of %d%s", s.Arrays, s.ArrayLimit, ifAny(s.Retired, ", %d descriptors used up"))
 	line("processes", "%d of %d%s", s.Processes, s.SlotLimit, ifAny(v.Dead, ", of them %d dead (ndpool reap)"))
+	line("rings", "%s, %s (ndpool rings)", plural(v.Streams, "stream", "streams"), plural(v.Queues, "queue", "queues"))
 	line("names", "%d of %d entries, groups included (ndpool names)", s.Names, s.NameLimit)
 	line("transfers", "%d of %d in flight", s.Transfers, s.TicketLimit)
 	line("so far", "%s", soFar(s))

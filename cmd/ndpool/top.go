@@ -82,6 +82,7 @@ type topJSON struct {
 	Pools     []listed      `json:"pools,omitempty"` // without a name
 	Pool      *statJSON     `json:"pool,omitempty"`  // with one
 	Processes []processJSON `json:"processes,omitempty"`
+	Rings     []ringJSON    `json:"rings,omitempty"`
 }
 
 func (c *topCmd) look(e *env) (topJSON, error) {
@@ -99,6 +100,7 @@ func (c *topCmd) look(e *env) (topJSON, error) {
 	defer s.Close()
 	st, err := statOf(s, c.Name)
 	v.Pool, v.Processes = &st, processesOf(s)
+	v.Rings, _ = ringsOf(s) // without names that cannot be read at the moment
 	slices.SortStableFunc(v.Processes, func(a, b processJSON) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	return v, err
 }
@@ -114,6 +116,10 @@ func (c *topCmd) frame(e *env, v topJSON, live, first bool) error {
 		writeStat(&b, *v.Pool)
 		fmt.Fprintln(&b)
 		writeProcesses(&b, v.Processes)
+		if len(v.Rings) > 0 {
+			fmt.Fprintln(&b)
+			writeRings(&b, v.Rings)
+		}
 	} else {
 		writeList(&b, lsJSON{Dir: e.Dir, Pools: v.Pools})
 	}

@@ -16,7 +16,8 @@ type transfersCmd struct {
 // Help tells what --help tells beyond the flags.
 func (transfersCmd) Help() string {
 	return `A transfer keeps its array alive until it is adopted. One to anybody lives as long as its sender; when the sender is gone
-it has a time to expire. One to a receiver lives as long as the receiver.
+it has a time to expire. One to a receiver lives as long as the receiver. What is in streams and queues is no transfer: see
+ndpool rings.
 
 Example:
 

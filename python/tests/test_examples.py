@@ -4,14 +4,21 @@ Those that need Go have their tests in Go, beside them."""
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import ndpool
 
@@ -164,6 +171,184 @@ def test_a_client_ends_with_its_server() -> None:
     assert not os.path.exists(f"/dev/shm/{pool}")
 
 
+def test_queue_workers() -> None:
+    """Another Queue is imported, and the results are the same."""
+    found = check("queue_workers.py", "--images", "6", "--megapixels", "0.2")
+    assert found["equal"] and found["results_shared"]
+
+
+def test_frames() -> None:
+    """Every frame arrives, or is counted as skipped. A writer that is killed is told of, and the next one goes on."""
+    pool = f"ndpytest-{os.getpid()}-frames"
+    reader = start("frames.py", "read", "--pool", pool)
+    assert reader.stdout is not None and "waiting for frames" in reader.stdout.readline()
+    assert run("frames.py", "write", "--pool", pool, "--frames", "50") == "wrote 50 frames, the last one is 50\n"
+    assert counts(reader) == (50, "ended")
+    with ndpool.Pool(pool):
+        reader = start("frames.py", "read", "--latest", "--pool", pool)
+        assert reader.stdout is not None and "waiting for frames" in reader.stdout.readline()
+        writer = start("frames.py", "write", "--pool", pool, "--frames", "1000000")
+        await_begin(writer)
+        writer.kill()
+        writer.communicate(timeout=30)
+        last, how = counts(reader)
+        assert last > 0 and how == "was killed"
+        assert run("frames.py", "write", "--pool", pool, "--frames", "5") == f"wrote 5 frames, the last one is {last + 5}\n"
+    assert not os.path.exists(f"/dev/shm/{pool}")
+
+
+def counts(reader: subprocess.Popen[str]) -> tuple[int, str]:
+    """Returns the last frame that a reader has seen, and what became of the writer. Nothing may have been lost or mixed."""
+    out, err = reader.communicate(timeout=100)
+    assert (reader.returncode, err) == (0, ""), f"{reader.returncode}\n{out}\n{err}"
+    words = out.replace(",", "").replace(";", "").split()
+    read, skipped, mixed, last = (int(word) for word in words if word.isdigit())
+    assert read + skipped == last and mixed == 0, out
+    return last, out.strip().partition("the writer ")[2]
+
+
+def test_frames_in_c() -> None:
+    """What C writes Python reads, and the other way."""
+    cc = shutil.which("cc")
+    if cc is None or shutil.which("make") is None:
+        skipped("the example in C needs make and cc (Debian packages make and gcc)")
+        return
+    root, pool = EXAMPLES.parent, f"ndpytest-{os.getpid()}-frames-c"
+    subprocess.run(["make", "-s", "-C", str(root / "python/csrc"), "lib"], check=True, capture_output=True, timeout=300)
+    built = root / "build/c/plain"
+    with tempfile.TemporaryDirectory() as scratch:
+        program = f"{scratch}/frames"
+        options = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-I", str(built), "-L", str(built), f"-Wl,-rpath,{built}"]
+        subprocess.run([cc, *options, str(EXAMPLES / "frames.c"), "-lndpool", "-o", program], check=True, timeout=100)
+        reader = start("frames.py", "read", "--pool", pool)
+        assert reader.stdout is not None and "waiting for frames" in reader.stdout.readline()
+        done = subprocess.run([program, "write", pool, "frames", "50"], capture_output=True, text=True, timeout=100)
+        assert (done.stdout, done.stderr) == ("wrote 50 frames, the last one is 50\n", "")
+        assert counts(reader) == (50, "ended")
+        pipe = subprocess.PIPE
+        reader = subprocess.Popen([program, "read", pool, "frames"], stdout=pipe, stderr=pipe, text=True)
+        assert reader.stdout is not None and "waiting for frames" in reader.stdout.readline()
+        writer = start("frames.py", "write", "--pool", pool, "--frames", "1000000")
+        await_begin(writer)
+        writer.kill()
+        writer.communicate(timeout=30)
+        last, how = counts(reader)
+        assert last > 0 and how == "was killed"
+        assert subprocess.run([program, "write", pool], capture_output=True, timeout=100).returncode == 2
+    assert not os.path.exists(f"/dev/shm/{pool}")
+
+
+def skipped(why: str) -> None:
+    """Says loudly that something was not tested. Under CI that fails."""
+    assert not os.environ.get("CI"), f"under CI every test must run: {why}"
+    warnings.warn(f"SKIPPED: {why}", stacklevel=2)
+
+
+def test_camera() -> None:
+    """A viewer sees whole frames, and goes on with another writer. scripts/venv says so if there is no OpenCV."""
+    pool = f"ndpytest-{os.getpid()}-camera"
+    if importlib.util.find_spec("cv2") is None:
+        child = start("camera/writer.py", "--pool", pool)
+        _, err = child.communicate(timeout=100)
+        assert child.returncode == 1 and "pip install" in err and "Traceback" not in err
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        pictures = f"{scratch}/png"
+        args = ["--frames", "150", "--png", pictures, "--every", "25", "--json"]
+        viewer = start("camera/viewer.py", "--pool", pool, *args)
+        assert viewer.stderr is not None and "waiting for camera" in viewer.stderr.readline()
+        writer = start("camera/writer.py", "--pool", pool, "--generate", "--fps", "200")
+        assert "480 x 640 x 3 uint8" in viewer.stderr.readline()
+        writer.kill()
+        writer.communicate(timeout=30)
+        while (told := viewer.stderr.readline()).startswith("frame "):
+            pass
+        assert told == "the writer was killed: waiting for another\n", told
+        published = run("camera/writer.py", "--pool", pool, "--generate", "--fps", "300", "--frames", "600")
+        assert "published 600 frames, 600 of them written straight into the pool" in published
+        out, err = viewer.communicate(timeout=100)
+        assert viewer.returncode == 0 and "Traceback" not in err, err
+        found = json.loads(out)
+        assert found["frames"] == 150 and found["died"] == 1 and found["ended"] == 0
+        assert [os.path.join(pictures, n) for n in sorted(os.listdir(pictures))] == found["pictures"]
+        check_pictures(found["pictures"], 6)
+    for program in ("writer", "viewer"):
+        assert "usage:" in run(f"camera/{program}.py", "--help")
+    assert not os.path.exists(f"/dev/shm/{pool}")
+
+
+def check_pictures(paths: list[str], count: int) -> None:
+    """Asserts that each picture is of one frame: it has its number at the top and at the bottom."""
+    import cv2
+
+    source = module("camera/source.py")
+    numbers = [source.read_numbers(cv2.imread(path)) for path in paths]
+    assert len(numbers) == count and all(top == bottom for top, bottom in numbers), numbers
+    assert len({top for top, _ in numbers}) > 1, numbers
+
+
+def module(program: str) -> Any:
+    """Returns an example as a module."""
+    spec = importlib.util.spec_from_file_location(Path(program).stem, EXAMPLES / program)
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+class OtherSource:
+    """A camera that says one size and has another."""
+
+    shape, name, seconds = (5, 5, 3), "other", 0.0
+
+    def read(self, out: Any) -> Any:
+        frame = out if out.shape == (6, 7, 3) else np.empty((6, 7, 3), np.uint8)
+        frame[...] = 9
+        return frame
+
+
+def test_a_camera_of_another_size_than_it_says() -> None:
+    """The first frame is copied, and then no more."""
+    pool = f"ndpytest-{os.getpid()}-other"
+    with ndpool.Pool(pool) as p, p.writer("camera") as w, p.reader("camera") as r:
+        settings = argparse.Namespace(frames=4, seconds=0)
+        assert module("camera/writer.py").publish(w, OtherSource(), settings) == (4, 1)
+        with r.latest(timeout=10) as frame:
+            assert frame.array.shape == (6, 7, 3) and (frame.array == 9).all()
+    assert not os.path.exists(f"/dev/shm/{pool}")
+
+
+def test_a_video_of_another_size() -> None:
+    """A file is played, its last frames again and again, and who wants a window is told that there is none."""
+    if importlib.util.find_spec("cv2") is None:
+        return
+    import cv2
+
+    pool = f"ndpytest-{os.getpid()}-video"
+    with tempfile.TemporaryDirectory() as scratch:
+        path = f"{scratch}/short.avi"
+        video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 30, (160, 120))
+        for n in range(7):
+            video.write(np.full((120, 160, 3), 20 * n, np.uint8))
+        video.release()
+        told = run("camera/writer.py", "--pool", pool, "--video", path, "--fps", "500", "--frames", "20")
+        assert "short.avi, 160 x 120" in told and "20 frames, 20 of them" in told
+        assert failed("camera/writer.py", "--pool", pool, "--video", f"{scratch}/none.avi")
+
+
+def test_containers() -> None:
+    """A stream between mount, PID and IPC namespaces: the docs' story of containers."""
+    child = start("containers/namespaces.py", "--json")
+    out, err = child.communicate(timeout=100)
+    if child.returncode == os.EX_UNAVAILABLE:
+        skipped(err.strip())
+        return
+    assert child.returncode == 0 and "Traceback" not in err, f"{child.returncode}\n{out}\n{err}"
+    found = json.loads(out)
+    assert found["pids"] == [1, 1, 1] and found["whole"] and found["goes_on"] and found["clean"]
+    assert 0 < found["fitted"] < 8 and "large" in found["error"] and found["left_over"] == []
+
+
 def await_begin(child: subprocess.Popen[str]) -> None:
     """Waits until an example has shared memory, and is at work."""
     deadline = time.monotonic() + 30
@@ -180,6 +365,9 @@ def test_interrupted() -> None:
     pool = f"ndpytest-{os.getpid()}-lock"
     for program, args in {
         "lock/server.py": ["--pool", pool],
+        "frames.py": ["read", "--pool", pool],
+        "camera/viewer.py": ["--pool", pool],
+        "queue_workers.py": ["--images", "256", "--megapixels", "4"],
         "pool_map.py": ["--images", "256", "--megapixels", "10"],
         "executor.py": ["--rounds", "1000"],
         "photo/compare.py": ["--rounds", "1000", "--megapixels", "2"],
@@ -204,6 +392,13 @@ if __name__ == "__main__":
         test_persist,
         test_lock,
         test_a_client_ends_with_its_server,
+        test_queue_workers,
+        test_frames,
+        test_frames_in_c,
+        test_camera,
+        test_a_camera_of_another_size_than_it_says,
+        test_a_video_of_another_size,
+        test_containers,
         test_interrupted,
     ):
         test()

@@ -8,8 +8,8 @@ PKGS    := ./...
 CORE    := $(MAKE) --no-print-directory -s -C python/csrc
 PYTHON3  = $(firstword $(shell scripts/pythons))
 
-.PHONY: all build lib demo test lint unit race crash model fuzz-short bench bench-load arm64-build test-arm64 storm torture soak generate clean help \
-	c c-crash c-sanitize c-fuzz twins python duel
+.PHONY: all build lib demo test lint unit race crash model fuzz-short bench bench-load bench-streams arm64-build test-arm64 storm torture soak generate clean help \
+	c c-crash c-sanitize c-fuzz twins python duel flow
 
 all: build
 
@@ -39,6 +39,7 @@ test: ## everything: lint, tests, race detector, crash build, models, fuzzing, a
 	@$(STAGE) twins       $(MAKE) --no-print-directory twins
 	@$(STAGE) python      $(MAKE) --no-print-directory python
 	@$(STAGE) duel        $(MAKE) --no-print-directory duel
+	@$(STAGE) flow        $(MAKE) --no-print-directory flow
 	@$(STAGE) fuzz        $(MAKE) --no-print-directory fuzz-short
 	@$(STAGE) arm64-build $(MAKE) --no-print-directory arm64-build
 	@$(STAGE) model       $(MAKE) --no-print-directory model
@@ -95,6 +96,12 @@ duel: ## the examples of Go with Python, and a storm of both on one pool; MINUTE
 	NDPOOL_PYTHON=$$(scripts/venv $(PYTHON3)) $(GO) test -count=1 ./examples/...
 	$(GO) run ./fuzz/storm -minutes $(or $(MINUTES),0.3) -python $$(scripts/venv $(PYTHON3))
 
+flow: ## streams and queues between Go and Python processes, some of them killed; what it looks for is found; MINUTES=n for longer
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/flow ./fuzz/flow
+	$(BIN)/flow -canaries
+	$(BIN)/flow -minutes $(or $(MINUTES),0.5) -python $$(scripts/venv $(PYTHON3))
+
 fuzz-short: ## each fuzz target for a few seconds; FUZZTIME=10m for longer
 	scripts/fuzz $(or $(FUZZTIME),2s)
 
@@ -118,6 +125,9 @@ bench: ## benchmarks, medians of three; figures in bench/README.md
 bench-load: ## an HDF5 file of 1 GiB into a pool, beside h5py alone and cute-shm, which it fetches
 	scripts/bench-load
 
+bench-streams: ## streams and queues beside pipes, multiprocessing.Queue and a semaphore with a copy; takes some minutes
+	scripts/bench-streams
+
 torture: ## the crash builds with all pairs of deaths, and a death at each instruction also of the slow paths; long
 	NDPOOL_TORTURE=1 $(GO) test -timeout 2h -tags ndpool_crash -run Crash ./pool
 	$(CORE) -j VARIANT=crash $(CURDIR)/build/c/crash/crash_test
@@ -125,8 +135,9 @@ torture: ## the crash builds with all pairs of deaths, and a death at each instr
 	$(CORE) -j tests
 	NDPOOL_TORTURE=1 build/c/plain/step_test $(CURDIR)
 
-soak: ## a storm of Go and Python processes for an hour, or MINUTES=n
+soak: ## a storm of Go and Python processes for an hour, and streams and queues between them for as long, or MINUTES=n each
 	$(MAKE) duel MINUTES=$(or $(MINUTES),60)
+	$(MAKE) flow MINUTES=$(or $(MINUTES),60)
 
 generate: ## the size classes, the C header and the tables of docs/FORMAT.md, from arena/layout
 	$(GO) generate ./...

@@ -13,6 +13,9 @@
  *
  * Process 0 holds the block writable, and has two threads: S seals, L retains locally. Processes 1 and 2 retain the
  * handle, and whoever of them may write tries to seal, too, when SEALERS is 1. All release. A sweeper follows.
+ *
+ * With WAS_PRIVATE S releases the block, allocates it again, and shares and seals it by one store: own bit, LIVE sealed, then the handle.
+ * Nobody is asked for his bit, since nobody has the handle: process 1 comes with the old one, process 2 with the new one. L has nothing to do.
  */
 #ifndef SEALERS
 #define SEALERS 1
@@ -28,6 +31,12 @@
 
 byte kind = LIVE, owner = 0, epoch = 0;   /* truth: the state word, with: */
 bit  sealed = 0;
+#ifdef WAS_PRIVATE
+byte gen = 1, given = 0;                  /* truth: the generation; the one whose handle was given out */
+#define END_GENERATION gen++
+#else
+#define END_GENERATION skip
+#endif
 bit  hold[NP];
 byte count = 1;                           /* process 0's record; held is count > 0 here, since nothing is PRIVATE */
 bit  stripe = 0;
@@ -53,10 +62,16 @@ inline try_free(p) {
      do :: i < NP && !set -> OP(set = hold[i]; i++) :: else -> break od;
      if :: set -> break :: else fi;
      OP(if :: epoch == e -> assert(NOBODY); TO(BUSY, p); sealed = 0; ok = 1 :: else -> ok = 0 fi);
-     if :: ok -> OP(TO(CACHED, p)); break :: else fi
+     if :: ok -> OP(END_GENERATION; TO(CACHED, p)); break :: else fi
   od;
   k = 0; e = 0; i = 0; set = 0; ok = 0
 }
+
+#if defined(WAS_PRIVATE) && !defined(BUG_NO_GENERATION)
+#define STALE (gen != h)
+#else                           /* who comes late takes another array for his own */
+#define STALE false
+#endif
 
 /* The bump keeps the flag, and the permission is that of the word which was bumped. */
 inline retain() {
@@ -72,6 +87,10 @@ inline retain() {
      OP(k = kind; e = epoch; s = sealed);
 #endif
      if :: k != LIVE -> break :: else fi;
+#ifdef WAS_PRIVATE
+     OP(set = STALE);
+     if :: set -> set = 0; break :: else fi;
+#endif
      OP(hold[me] = 1);
 #ifdef BUG_RETAIN_NO_BUMP       /* a seal that has scanned already does not learn of the new writer */
      OP(if :: epoch == e -> ok = 1; permit(me, s) :: else fi);
@@ -118,6 +137,27 @@ inline seal() {
   k = 0; e = 0; i = 0; set = 0
 }
 
+#ifdef WAS_PRIVATE
+/* The bits of who is late are no reason to refuse: he finds another generation. */
+inline seal_private() {
+  OP_WHEN(kind == CACHED, TO(PRIVATE, 0); count = 1; may_write(0));
+#ifdef BUG_SEALED_BEFORE_BIT    /* a late one that clears its bit finds a LIVE block without holders, and frees it */
+  OP(assert(kind == PRIVATE && owner == 0); TO(LIVE, 0); sealed = 1; may_read(0));
+  OP(hold[0] = 1);
+  OP(given = gen)
+#elif defined(BUG_SEAL_AFTER_HANDLE) /* who got the handle may write, and nobody asked him */
+  OP(hold[0] = 1);
+  OP(assert(kind == PRIVATE && owner == 0); TO(LIVE, 0));
+  OP(given = gen);
+  OP(TO(LIVE, 0); sealed = 1; may_read(0))
+#else
+  OP(hold[0] = 1);
+  OP(assert(kind == PRIVATE && owner == 0); TO(LIVE, 0); sealed = 1; may_read(0));
+  OP(given = gen)
+#endif
+}
+#endif
+
 inline lock_stripe()   { OP_WHEN(!stripe, stripe = 1) }
 inline unlock_stripe() { OP(assert(stripe); stripe = 0) }
 
@@ -133,6 +173,14 @@ inline release_local() {
  * other writer is a thread of the very same process, which no bit tells of. */
 proctype S(byte me) {
   byte i, k, e, tries = TRIES; bit s, set, ok, last, mortal = 0;
+#ifdef WAS_PRIVATE
+  tries = 0;
+  release_local();
+  if
+  :: seal_private(); release_local()
+  :: true                       /* or another one may have left it BUSY, and have died */
+  fi;
+#else
   do
   :: tries > 0 && !ok ->
      tries--;
@@ -153,6 +201,7 @@ proctype S(byte me) {
   od;
   ok = 0;
   release_local();
+#endif
   over[me] = 1;
 died:
   skip
@@ -175,9 +224,16 @@ died:
 
 proctype Process(byte me) {
   byte i, k, e, tries = TRIES; bit s, set, ok, mortal = 1;
+#ifdef WAS_PRIVATE
+  byte h = 1;
+  if :: me == 2 -> OP_WHEN(given || over[0], h = given) :: else fi;
+#endif
   retain();
   if
   :: ok ->
+#ifdef WAS_PRIVATE
+     OP(assert(kind == LIVE && gen == h && s == (h == given)));
+#endif
      if
      :: SEALERS == 1 && !s -> seal()
      :: true
@@ -213,5 +269,11 @@ died:
 }
 
 init {
-  atomic { hold[0] = 1; writes[0] = 1; run S(0); run Process(1); run Process(2); run L(3); run Sweeper(4) }
+  atomic { hold[0] = 1; writes[0] = 1; run S(0); run Process(1); run Process(2); run Sweeper(4);
+#ifdef WAS_PRIVATE
+    over[3] = 1
+#else
+    run L(3)
+#endif
+  }
 }

@@ -96,13 +96,17 @@ func (r *ringRef) until(ctx context.Context, w *waiting) error {
 	}
 }
 
+// looks is how often who waits tries again at most before it arms the bell, which costs who brings something a system call. What it looks
+// at changes more than once for each thing that comes, and others may be faster.
+const looks = 16
+
 // tryOnce tries, and looks for a while whether it should again.
 func (r *ringRef) tryOnce(w *waiting) (done bool, err error) {
 	if err := r.enter(); err != nil {
 		return false, err
 	}
 	defer r.leave()
-	for range 2 {
+	for range looks {
 		was := w.stamp()
 		if done, err = w.try(false); done || err != nil || !r.spinner.Spin(w.stamp, was) {
 			break

@@ -262,25 +262,52 @@ def switches(found: Found) -> None:
 
 
 def futexes(args: argparse.Namespace) -> None:
-    """Prints futex calls per message, by strace, which stops a process at these calls and at nothing else."""
-    print("\nFutex calls per message, both sides, 64 B (strace -f -c -e trace=futex)\n")
+    """Prints futex calls per message. perf counts them in the kernel; strace stops who makes one, and so brings about others."""
+    counter = next((c for c in COUNTERS if can(c)), None)
+    if counter is None:
+        print("\nNo count of futex calls: neither perf, which wants the kernel's tracepoints, nor strace")
+        return
+    print(f"\nFutex calls per message, both sides, 64 B ({' '.join(counter[:-2])})\n")
     print("| means | back and forth, on two processors | as fast as they can |\n|---|--:|--:|")
     for what in ALL:
         if what[0] in ("stream", "queue") and what[1] == what[2] and what[0] in (args.only or what):
-            print(f"| {name(what)} | " + " | ".join(f"{counted(args, what, kind):.3f}" for kind in ("apart", "stream")) + " |")
+            print(f"| {name(what)} | " + " | ".join(f"{counted(args, what, kind, counter):.3f}" for kind in ("apart", "stream")) + " |")
 
 
-def counted(args: argparse.Namespace, what: tuple[str, str, str], kind: str) -> float:
+COUNTERS = (
+    ["perf", "stat", "-x", " ", "-e", "syscalls:sys_enter_futex", "-o", "{}"],
+    ["strace", "-f", "-c", "-e", "trace=futex", "--seccomp-bpf", "-o", "{}"],
+)
+
+
+def can(counter: list[str]) -> bool:
+    with tempfile.NamedTemporaryFile() as f:
+        try:
+            subprocess.run([x.format(f.name) for x in counter] + ["true"], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            return False
+        return counter[0] != "perf" or futex_calls(f.name) is not None
+
+
+def futex_calls(path: str) -> int | None:
+    """Reads what a counter wrote."""
+    with open(path) as f:
+        for line in f:
+            words = line.split()
+            if words and words[-1] == "futex":
+                return int(words[3])
+            if "syscalls:sys_enter_futex" in words and words[0].isdigit():
+                return int(words[0])
+    return None
+
+
+def counted(args: argparse.Namespace, what: tuple[str, str, str], kind: str, counter: list[str]) -> float:
     """Futex calls per message. Some hundred are of the start and the end of the processes, so there must be many messages."""
     with tempfile.TemporaryDirectory() as d:
-        group = Group(*what, 1, args.go, ["strace", "-f", "-c", "-e", "trace=futex", "--seccomp-bpf", "-o", d + "/{}"])
+        group = Group(*what, 1, args.go, [*counter[:-1], d + "/{}"])
         n = group.run(kind, SIZES[0], 3 * args.scale)["messages"]
         group.end()
-        calls = 0
-        for path in os.listdir(d):
-            with open(f"{d}/{path}") as f:
-                calls += sum(int(line.split()[3]) for line in f if line.rstrip().endswith(" futex"))
-        return calls / n
+        return sum(futex_calls(f"{d}/{path}") or 0 for path in os.listdir(d)) / n
 
 
 def main() -> None:

@@ -16,6 +16,7 @@
  *
  * With WAS_PRIVATE S releases the block, allocates it again, and shares and seals it by one store: own bit, LIVE sealed, then the handle.
  * Nobody is asked for his bit, since nobody has the handle: process 1 comes with the old one, process 2 with the new one. L has nothing to do.
+ * With NO_L there is none otherwise.
  */
 #ifndef SEALERS
 #define SEALERS 1
@@ -270,7 +271,7 @@ died:
 
 init {
   atomic { hold[0] = 1; writes[0] = 1; run S(0); run Process(1); run Process(2); run Sweeper(4);
-#ifdef WAS_PRIVATE
+#if defined(WAS_PRIVATE) || defined(NO_L)
     over[3] = 1
 #else
     run L(3)

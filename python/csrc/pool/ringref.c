@@ -32,11 +32,15 @@ int pool_bury_roles(ndpool *p, const ring *r)
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+/* How often who waits tries again at most before it arms the bell, which costs who brings something a system call. What it looks at
+ * changes more than once for each thing that comes, and others may be faster. */
+enum { LOOKS = 16 };
+
 /* Tries, and looks for a while whether it should again. */
-static int try_twice(waiting *w, int64_t ns)
+static int try_awake(waiting *w, int64_t ns)
 {
     int status = w->try(w, false);
-    for (int n = 0; n < 2 && status == STATUS_NOTHING && w->at.head; n++) {
+    for (int n = 0; n < LOOKS && status == STATUS_NOTHING && w->at.head; n++) {
         if (!ring_spin(&w->at, w->stamp, w->was, ns, w->spins))
             break;
         status = w->try(w, false);
@@ -56,7 +60,7 @@ int pool_wait(waiting *w)
         return w->try(w, false);
     int64_t end = w->wait > 0 ? mono_time() + w->wait : INT64_MAX, asked = 0;
     bool slept = false;
-    int status = try_twice(w, w->wait > 0 ? w->wait : INT64_MAX);
+    int status = try_awake(w, w->wait > 0 ? w->wait : INT64_MAX);
     for (int64_t nap = NAP_MIN; status == STATUS_NOTHING; nap = least(2 * nap, NAP_MAX)) {
         const ring at = w->at;
         bell b = {0};

@@ -262,7 +262,7 @@ def switches(found: Found) -> None:
 
 
 def futexes(args: argparse.Namespace) -> None:
-    """Prints futex calls per message. perf counts them in the kernel; strace stops who makes one, and so brings about others."""
+    """Prints futex calls per message. perf counts them in the kernel; strace stops who makes one, which brings others about."""
     counter = next((c for c in COUNTERS if can(c)), None)
     if counter is None:
         print("\nNo count of futex calls: neither perf, which wants the kernel's tracepoints, nor strace")
@@ -271,7 +271,8 @@ def futexes(args: argparse.Namespace) -> None:
     print("| means | back and forth, on two processors | as fast as they can |\n|---|--:|--:|")
     for what in ALL:
         if what[0] in ("stream", "queue") and what[1] == what[2] and what[0] in (args.only or what):
-            print(f"| {name(what)} | " + " | ".join(f"{counted(args, what, kind, counter):.3f}" for kind in ("apart", "stream")) + " |")
+            cells = (counted(args, what, kind, counter) for kind in ("apart", "stream"))
+            print(f"| {name(what)} | " + " | ".join(f"{x:.3f}" for x in cells) + " |")
 
 
 COUNTERS = (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/ndpool/ndpool/catalog"
+	"github.com/ndpool/ndpool/ring"
 )
 
 // change makes one change of the catalog, all or nothing, and returns its number. stage is called under the lock, allocates
@@ -18,6 +19,9 @@ func (p *Pool) change(need int, stage func(c *catalog.Change) error) (version ui
 		p.flushLocked()
 		err := p.changeLocked(c, stage)
 		p.unlock()
+		if err == nil {
+			p.nameBell().Ring(ring.All)
+		}
 		if !errors.Is(err, catalog.ErrFull) {
 			return c.Version(), err
 		}
@@ -25,6 +29,11 @@ func (p *Pool) change(need int, stage func(c *catalog.Change) error) (version ui
 			return 0, err
 		}
 	}
+}
+
+// nameBell is where processes wait for a name.
+func (p *Pool) nameBell() ring.Bell {
+	return ring.NewBell(&p.arena.Ctl.NamesSeq, &p.arena.Ctl.NamesFlag)
 }
 
 // changeLocked does that under the lock, with the entries that there are. A catalog that is torn is made anew, once.

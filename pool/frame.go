@@ -81,6 +81,8 @@ func (r *StreamReader) Close() error {
 	close(r.closed)
 	if ref := r.current.Load(); ref != nil {
 		ref.shake()
+	} else {
+		r.shakeNames()
 	}
 	r.turn <- struct{}{} // never taken out
 	r.part()

@@ -107,7 +107,7 @@ func (c *checker) lockNames(w layout.LockWord) bool {
 }
 
 // controlGaps are the bytes of the control page between its fields.
-var controlGaps = [][2]uint64{{4, 64}, {72, 128}, {132, 144}, {160, 192}, {196, 256}, {312, 320}, {344, layout.ControlSize}}
+var controlGaps = [][2]uint64{{4, 64}, {72, 128}, {132, 144}, {160, 192}, {196, 256}, {344, layout.ControlSize}}
 
 func (c *checker) zero(place string, words []shm.U64) {
 	for k := range words {

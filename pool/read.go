@@ -42,26 +42,42 @@ func (r *StreamReader) read(ctx context.Context, mode readMode) (f *Frame, err e
 	}
 }
 
-// await waits until there is such a stream. Nothing wakes who waits for a name; so it looks, less and less often.
+// await waits until there is such a stream: who publishes a name rings.
 func (r *StreamReader) await(ctx context.Context) (*ringRef, error) {
-	for nap := time.Millisecond; ; nap = min(2*nap, ring.MaxSleep) {
-		if ref := r.current.Load(); ref != nil {
-			return ref, nil
+	if ref := r.current.Load(); ref != nil {
+		return ref, nil
+	}
+	defer context.AfterFunc(ctx, r.shakeNames)()
+	for {
+		seq, err := r.armNames()
+		if err != nil {
+			return nil, err
 		}
 		if err := r.find(false); err != nil || r.current.Load() != nil {
 			return r.current.Load(), err
 		}
-		t := time.NewTimer(nap)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
+		switch {
+		case ctx.Err() != nil:
 			return nil, ctx.Err()
-		case <-r.closed:
-			t.Stop()
+		case r.closing.Load():
 			return nil, ErrClosed
 		}
+		r.pool.inside(func() { r.pool.nameBell().Sleep(seq, sleepTime(ctx)) })
 	}
+}
+
+// armNames says that somebody is about to wait for a name: see ring.Bell.
+func (r *StreamReader) armNames() (seq uint32, err error) {
+	if err := r.pool.enter(); err != nil {
+		return 0, err
+	}
+	defer r.pool.leave()
+	return r.pool.nameBell().Arm(false), nil
+}
+
+// shakeNames wakes all who wait for a name, for the sake of this reader: it is to be asked whether to go on.
+func (r *StreamReader) shakeNames() {
+	r.pool.inside(func() { r.pool.nameBell().Shake(ring.All) })
 }
 
 // idle sees, after a while in which nothing came, whether the writer lives, and whether the name still leads to this stream:

@@ -652,3 +652,37 @@ func TestAwaitReaders(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, w.AwaitReaders(short, readers), context.DeadlineExceeded)
 }
+
+// TestReaderIsWokenByTheName lets readers wait for a stream that is not there, with sleeps that never end by themselves: who makes
+// it wakes them, in another attachment too, and so do ctx and Close.
+func TestReaderIsWokenByTheName(t *testing.T) {
+	p, other := twoPools(t)
+	defer func(d time.Duration) { ring.MaxSleep = d }(ring.MaxSleep)
+	ring.MaxSleep = time.Hour
+	wait := func(ctx context.Context) (*StreamReader, chan error) {
+		r, ended := must(other.StreamReader("s")), make(chan error, 1)
+		go func() {
+			f, err := r.Next(ctx)
+			if err == nil {
+				f.Release()
+			}
+			ended <- err
+		}()
+		time.Sleep(20 * time.Millisecond) // so that it sleeps
+		return r, ended
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, ended := wait(ctx)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	require.NoError(t, r.Close())
+	r, ended = wait(t.Context())
+	require.NoError(t, r.Close())
+	require.ErrorIs(t, <-ended, ErrClosed)
+	r, ended = wait(t.Context())
+	w := must(p.StreamWriter("s"))
+	must(w.Publish(t.Context(), newNumber(t, p, 1)))
+	require.NoError(t, <-ended)
+	require.NoError(t, r.Close())
+	require.NoError(t, w.Close())
+}

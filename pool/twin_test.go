@@ -543,6 +543,7 @@ func mask(image []byte) {
 		}
 	}
 	control := sb.Regions[layout.RegionControl-1]
-	clear(image[control.Offset+64 : control.Offset+72]) // who waits for space
+	clear(image[control.Offset+64 : control.Offset+72])   // who waits for space
+	clear(image[control.Offset+312 : control.Offset+320]) // and for names
 	maskRings(image, &sb)
 }

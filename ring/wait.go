@@ -28,6 +28,9 @@ const All = math.MaxInt32
 // Bell is where processes wait: a futex sequence, and a flag that says that somebody does.
 type Bell struct{ seq, flag *shm.U32 }
 
+// NewBell returns the bell of two words of the segment.
+func NewBell(seq, flag *shm.U32) Bell { return Bell{seq, flag} }
+
 // News is where they wait for something to come: an entry, the end of a writer, the shutdown of a queue.
 func (r *Ring) News() Bell { return Bell{&r.head.News, &r.head.NewsFlag} }
 

@@ -154,14 +154,15 @@ type Control struct {
 	_         [4]shm.U64
 	Next      shm.U32 `free:"a hint: where the search for a free ticket starts"` // guarded by the lock
 	_         [15]shm.U32
-	Takeovers shm.U64 `free:"statistics"` // locks of dead owners taken over
-	Sweeps    shm.U64 `free:"statistics"` // dead slots swept
-	Expired   shm.U64 `free:"statistics"` // tickets that expired unadopted
-	Retired   shm.U64 `free:"statistics"` // descriptors whose generations ran out
-	Stolen    shm.U64 `free:"statistics"` // cached blocks taken from other processes
-	Lost      shm.U64 `free:"statistics"` // arrays reported lost by their process's collector
-	Trimmed   shm.U64 `free:"statistics"` // chunks given back to the system
-	_         [1]shm.U64
+	Takeovers shm.U64      `free:"statistics"`                                     // locks of dead owners taken over
+	Sweeps    shm.U64      `free:"statistics"`                                     // dead slots swept
+	Expired   shm.U64      `free:"statistics"`                                     // tickets that expired unadopted
+	Retired   shm.U64      `free:"statistics"`                                     // descriptors whose generations ran out
+	Stolen    shm.U64      `free:"statistics"`                                     // cached blocks taken from other processes
+	Lost      shm.U64      `free:"statistics"`                                     // arrays reported lost by their process's collector
+	Trimmed   shm.U64      `free:"statistics"`                                     // chunks given back to the system
+	NamesSeq  shm.U32      `free:"a futex sequence; any value will do"`            // bumped when the catalog changed and somebody waits for a name
+	NamesFlag shm.U32      `free:"a hint; who sleeps looks again after a timeout"` // set by who waits for a name
 	Names     shm.U32      // truth: entries of the catalog whose memory is committed; grows only, under the lock
 	Commit    shm.U32      // truth: 1 while a change of the catalog is decided and not yet carried out; guarded by the lock
 	Change    shm.U64      // truth: number of the last change of the catalog; guarded by the lock

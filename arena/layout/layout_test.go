@@ -54,7 +54,7 @@ func TestOffsets(t *testing.T) {
 	}{
 		{sb, "Magic", 0}, {sb, "Version", 8}, {sb, "ByteOrder", 12}, {sb, "Fingerprint", 16}, {sb, "Checksum", 24},
 		{sb, "Segment", 32}, {sb, "FileSize", 56}, {sb, "Regions", 112}, {sb, "Reserved", 496},
-		{c, "Lock", 0}, {c, "SpaceSeq", 64}, {c, "Descs", 128}, {c, "Boot", 144}, {c, "Next", 192}, {c, "Takeovers", 256}, {c, "Names", 320}, {c, "Change", 328}, {c, "Root", 336}, {c, "Reserved", 344},
+		{c, "Lock", 0}, {c, "SpaceSeq", 64}, {c, "Descs", 128}, {c, "Boot", 144}, {c, "Next", 192}, {c, "Takeovers", 256}, {c, "NamesSeq", 312}, {c, "Names", 320}, {c, "Change", 328}, {c, "Root", 336}, {c, "Reserved", 344},
 		{d, "State", 0}, {d, "Gen", 8}, {d, "Extent", 16}, {d, "Holders", 24}, {d, "Tickets", 56}, {d, "Header", 60},
 		{d, "DType", 64}, {d, "Hash", 88}, {d, "Dims", 96}, {d, "Names", 224}, {d, "Reserved", 232},
 		{s, "Word", 0}, {s, "Pid", 8}, {s, "Comm", 32},

@@ -15,7 +15,7 @@
 #include "internal/shm.h"
 
 /* xxhash64 of the format's description; a segment of another one is refused */
-#define NDPOOL_FINGERPRINT UINT64_C(0xccbfede0c5b23919)
+#define NDPOOL_FINGERPRINT UINT64_C(0xd30e3c3cffce1eec)
 
 /* first eight bytes of a segment */
 #define NDPOOL_MAGIC "ndpool\032\012"
@@ -332,7 +332,8 @@ typedef struct ndpool_control {
     shm_u64 stolen; /* cached blocks taken from other processes */
     shm_u64 lost; /* arrays reported lost by their process's collector */
     shm_u64 trimmed; /* chunks given back to the system */
-    shm_u64 reserved5[1]; /* zero */
+    shm_u32 names_seq; /* bumped when the catalog changed and somebody waits for a name */
+    shm_u32 names_flag; /* set by who waits for a name */
     shm_u32 names; /* entries of the catalog whose memory is committed; grows only, under the lock */
     shm_u32 commit; /* 1 while a change of the catalog is decided and not yet carried out; guarded by the lock */
     shm_u64 change; /* number of the last change of the catalog; guarded by the lock */
@@ -358,7 +359,8 @@ _Static_assert(offsetof(ndpool_control, retired) == 280, "offset of control.reti
 _Static_assert(offsetof(ndpool_control, stolen) == 288, "offset of control.stolen");
 _Static_assert(offsetof(ndpool_control, lost) == 296, "offset of control.lost");
 _Static_assert(offsetof(ndpool_control, trimmed) == 304, "offset of control.trimmed");
-_Static_assert(offsetof(ndpool_control, reserved5) == 312, "offset of control.reserved5");
+_Static_assert(offsetof(ndpool_control, names_seq) == 312, "offset of control.names_seq");
+_Static_assert(offsetof(ndpool_control, names_flag) == 316, "offset of control.names_flag");
 _Static_assert(offsetof(ndpool_control, names) == 320, "offset of control.names");
 _Static_assert(offsetof(ndpool_control, commit) == 324, "offset of control.commit");
 _Static_assert(offsetof(ndpool_control, change) == 328, "offset of control.change");

@@ -52,8 +52,10 @@ int pool_change(ndpool *p, uint32_t need, stage_names *stage, void *arg, uint64_
         pool_flush_locked(p);
         status = change_locked(p, &ch, stage, arg);
         pool_unlock(p);
-        if (status == NDPOOL_OK)
+        if (status == NDPOOL_OK) {
             *version = ch.version;
+            bell_ring(pool_name_bell(p), RING_ALL);
+        }
         if (status != STATUS_NO_ENTRY)
             return status;
         status = grow_names(p, need > ch.staged ? need - ch.staged : 0);

@@ -49,7 +49,6 @@ static void check_control_gaps(checker *c)
     GAP(zero_halves, reserved2);
     GAP(zero_words, reserved3);
     GAP(zero_halves, reserved4);
-    GAP(zero_words, reserved5);
     GAP(zero_words, reserved);
 #undef GAP
 }

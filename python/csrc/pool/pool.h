@@ -290,6 +290,8 @@ int pool_bury_roles(ndpool *p, const ring *r);
 /* A writer, a reader or a queue that is open keeps the struct. */
 void pool_open_role(ndpool *p);
 void pool_close_role(ndpool *p);
+/* Where processes wait for a name. */
+static inline bell pool_name_bell(const ndpool *p) { return (bell){&p->arena->ctl->names_seq, &p->arena->ctl->names_flag}; }
 /* What a thread waits for in a ring. Local. */
 typedef struct waiting {
     int64_t wait; /* as for ndpool_lock */
@@ -305,6 +307,8 @@ typedef struct waiting {
     void *of; /* the caller's */
     ring at;  /* what it waits at, and the stamp that it had: see pool_wait_at */
     uint64_t was;
+    bell absent; /* if there is no ring yet: what the step has armed, and the sequence to sleep on */
+    uint32_t seq;
 } waiting;
 /* Says what is waited at, before it is looked at. Each step calls it. */
 static inline void pool_wait_at(waiting *w, const ring *r)

@@ -215,6 +215,10 @@ static int step(const reading *d, waiting *w)
     ndpool_reader *r = d->r;
     bool moved;
     pool_wait_at(w, &r->ref.ring);
+    if (!r->ref.handle) {
+        w->absent = pool_name_bell(r->p);
+        w->seq = bell_arm(w->absent, false);
+    }
     int status = r->ref.handle ? take(d) : STATUS_NOTHING;
     if (status != STATUS_NOTHING)
         return status;

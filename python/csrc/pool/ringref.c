@@ -1,5 +1,6 @@
 /* What this process has open of rings, and how its threads wait at them. Twin of pool/ringref.go. */
 #include "internal/errors.h"
+#include "internal/futex.h"
 #include "pool/pool.h"
 
 void pool_open_role(ndpool *p)
@@ -48,12 +49,9 @@ static int try_awake(waiting *w, int64_t ns)
     return status;
 }
 
-/* Naps of who waits for a ring that is not there yet: nobody wakes him. */
-enum { NAP_MIN = 1000000, NAP_MAX = 50000000 };
-
 /* The bell is armed before each try but the first, also before that in which somebody gives up who has slept: what comes after it
  * wakes another one. Each sleep is outside of the step, so that neither a close nor a fork waits for it; the caller's reference
- * to the ring keeps the mapping. */
+ * to the ring keeps the mapping. If there is no ring yet nothing may, so that its step arms, and a sleep on memory that is gone ends. */
 int pool_wait(waiting *w)
 {
     if (w->wait == 0)
@@ -61,7 +59,7 @@ int pool_wait(waiting *w)
     int64_t end = w->wait > 0 ? mono_time() + w->wait : INT64_MAX, asked = 0;
     bool slept = false;
     int status = try_awake(w, w->wait > 0 ? w->wait : INT64_MAX);
-    for (int64_t nap = NAP_MIN; status == STATUS_NOTHING; nap = least(2 * nap, NAP_MAX)) {
+    while (status == STATUS_NOTHING) {
         const ring at = w->at;
         bell b = {0};
         uint32_t seq = 0;
@@ -85,7 +83,7 @@ int pool_wait(waiting *w)
         if (at.head)
             (void)bell_sleep(b, seq, least(ring_max_sleep, end - now));
         else
-            spin_nap(least(nap, end - now));
+            futex_wait(w->absent.seq, w->seq, least(ring_max_sleep, end - now));
         slept = true;
     }
     if (slept && w->one && status != NDPOOL_OK && w->at.head)

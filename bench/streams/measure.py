@@ -1,11 +1,12 @@
 """Measures streams and queues beside other means to bring the same bytes to other processes; scripts/bench-streams runs it.
 
 All means are measured in one run, by turns, in several rounds; figures are medians of the rounds, and ratios are to ndpool's
-stream between the same languages. With --futex it counts instead, by strace, how many futex calls there are per message.
+stream between the same languages. With --futex it counts instead how many futex calls there are per message.
 """
 
 import argparse
 import collections
+import glob
 import json
 import multiprocessing as mp
 import os
@@ -165,6 +166,8 @@ class Group:
         if self.pool is not None:
             self.pool.close()
         shutil.rmtree(self.dir)
+        for name in glob.glob(f"/dev/shm/sem.{self.dir.replace('/', '-')}-*"):  # which stay until somebody removes them
+            os.unlink(name)
 
 
 def widen(fd: int) -> None:

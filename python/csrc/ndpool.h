@@ -155,8 +155,8 @@ typedef struct ndpool_options {
 /* Each gives an attachment, released by ndpool_close and then ndpool_free. */
 NDPOOL_API int ndpool_create(const char *name, const ndpool_options *o, ndpool **out);
 NDPOOL_API int ndpool_open(const char *name, const ndpool_options *o, ndpool **out);
-/* A pool that is not persistent and that killed processes left behind is replaced by an empty one, unless a persistent name
- * keeps it. */
+/* A pool that is not persistent and that killed processes left behind is replaced by an empty one, unless a persistent
+ * name keeps it. */
 NDPOOL_API int ndpool_open_or_create(const char *name, const ndpool_options *o, ndpool **out);
 /* A private copy of the tables, for looking at a pool without attaching: only ndpool_stats, ndpool_get_options, the
  * functions that list, ndpool_condition, ndpool_close and ndpool_free may be called on it. */
@@ -217,7 +217,7 @@ typedef struct ndpool_transfer {
 #define NDPOOL_HASHED 32u
 #define NDPOOL_HASH 64u     /* ndpool_seal: store the content's xxhash */
 #define NDPOOL_CONTENT 128u /* ndpool_verify: also compare sealed arrays with their hashes */
-#define NDPOOL_FAST 256u    /* ndpool_alloc: from the cache or NDPOOL_ERR_TIMEOUT, without lock, wait or system call */
+#define NDPOOL_FAST 256u    /* ndpool_alloc, ndpool_reader_read: without lock or wait, or NDPOOL_ERR_TIMEOUT */
 #define NDPOOL_OVERWRITE 512u   /* ndpool_publish: replace all that the target names */
 #define NDPOOL_MERGE 1024u      /* ndpool_publish: add; names that are there get the new array */
 #define NDPOOL_PERSISTENT 2048u /* names stay, and keep the pool, until they are removed */
@@ -311,13 +311,13 @@ NDPOOL_API int ndpool_receive(ndpool *p, const ndpool_message *m, uint32_t flags
 
 /* ---- names
  *
- * The catalog of a pool is a tree of names, by which processes find arrays that know nothing of each other. A path is 1 to
- * 64 components with '/' between them, as "camera/left"; a component is 1 to 255 bytes of UTF-8, and neither "." nor "..".
- * A name is an array's or a group; only groups have names in them. Groups above a name are made as they are needed, and
- * go with the last name in them. A name keeps its array and its attributes alive.
+ * The catalog of a pool is a tree of names, by which processes find arrays that know nothing of each other. A path is 1
+ * to 64 components with '/' between them, as "camera/left"; a component is 1 to 255 bytes of UTF-8, and neither "." nor
+ * "..". A name is an array's or a group; only groups have names in them. Groups above a name are made as they are
+ * needed, and go with the last name in them. A name keeps its array and its attributes alive.
  *
- * A name goes with the process that published it, or, with NDPOOL_PERSISTENT, stays until it is removed. Every change of
- * the catalog has a number, which grows; it is the version of all names that the change has given a value. */
+ * A name goes with the process that published it, or, with NDPOOL_PERSISTENT, stays until it is removed. Every change
+ * of the catalog has a number, which grows; it is the version of all names that the change has given a value. */
 
 /* One name to publish. */
 typedef struct ndpool_item {
@@ -327,19 +327,19 @@ typedef struct ndpool_item {
     size_t attributes_bytes;
 } ndpool_item;
 
-/* Gives names to arrays: all or nothing, also if this process is killed inside. The target is the prefix or, if that is NULL
- * or "", the first component of each item's path. Without NDPOOL_OVERWRITE and NDPOOL_MERGE the target must not exist:
- * NDPOOL_ERR_NAME_TAKEN. Flags: those and NDPOOL_PERSISTENT. expect: the version that the prefix has now, else
+/* Gives names to arrays: all or nothing, also if this process is killed inside. The target is the prefix or, if that is
+ * NULL or "", the first component of each item's path. Without NDPOOL_OVERWRITE and NDPOOL_MERGE the target must not
+ * exist: NDPOOL_ERR_NAME_TAKEN. Flags: those and NDPOOL_PERSISTENT. expect: the version that the prefix has now, else
  * NDPOOL_ERR_VERSION; 0: any. version may be NULL. */
 NDPOOL_API int ndpool_publish(ndpool *p, const char *prefix, const ndpool_item *items, size_t n, uint32_t flags,
                               uint64_t expect, uint64_t *version);
-/* Gives a name other attributes, or none (NULL), and leaves all else as it is. But an implicit group becomes one that does
- * not go with its last name: it is this process's, or persistent with NDPOOL_PERSISTENT. */
+/* Gives a name other attributes, or none (NULL), and leaves all else as it is. But an implicit group becomes one that
+ * does not go with its last name: it is this process's, or persistent with NDPOOL_PERSISTENT. */
 NDPOOL_API int ndpool_set_attributes(ndpool *p, const char *path, const void *text, size_t bytes, uint32_t flags,
                                      uint64_t expect, uint64_t *version);
-/* Removes an array's name or an empty group; with NDPOOL_TREE a group and all in it, at once. expect as above. count, which
- * may be NULL, is the number of names that were removed, without implicit groups. NULL or "" with NDPOOL_TREE is the
- * whole catalog. */
+/* Removes an array's name or an empty group; with NDPOOL_TREE a group and all in it, at once. expect as above. count,
+ * which may be NULL, is the number of names that were removed, without implicit groups. NULL or "" with NDPOOL_TREE is
+ * the whole catalog. */
 NDPOOL_API int ndpool_remove(ndpool *p, const char *path, uint32_t flags, uint64_t expect, uint64_t *count);
 /* Gives the array of a name, with a reference. NDPOOL_ERR_GROUP: it is a group. flags: NDPOOL_READ_ONLY. version may be
  * NULL. */
@@ -393,8 +393,8 @@ NDPOOL_API int ndpool_lock_find(ndpool *p, const char *path, ndpool_name_lock *o
  * NDPOOL_ERR_TIMEOUT says in pid and slot who has it. *torn: a writer died with the lock, so that the data may be
  * half-changed; it stays until a writer has let go who was told. Released by ndpool_unlock with the same flags. */
 NDPOOL_API int ndpool_lock(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, bool *torn);
-/* The same for callers that must see to something meanwhile, as signals: go_on is asked some 20 times a second while it waits,
- * and ends the wait by false, as if the time were up. */
+/* The same for callers that must see to something meanwhile, as signals: go_on is asked some 20 times a second while it
+ * waits, and ends the wait by false, as if the time were up. */
 NDPOOL_API int ndpool_lock_while(ndpool *p, ndpool_name_lock l, uint32_t flags, int64_t wait, bool (*go_on)(void *),
                                  void *arg, bool *torn);
 /* NDPOOL_ERR_NOT_LOCKED if this process does not have it. If the name is gone meanwhile there is nothing to do. */
@@ -402,18 +402,20 @@ NDPOOL_API int ndpool_unlock(ndpool *p, ndpool_name_lock l, uint32_t flags);
 
 /* ---- streams
  *
- * A stream is a ring of frames: one process writes, any number read, each for itself, and wait without polling. A frame is an
- * array that is sealed when it is published. A stream keeps its newest frames, and a reader holds what it took for as long as it
- * likes. It has a name of the catalog, and stays when its writer ends or dies: the next one goes on where that stopped.
+ * A stream is a ring of frames: one process writes, any number read, each for itself, and wait without polling. A frame
+ * is an array that is sealed when it is published. A stream keeps its newest frames, and a reader holds what it took
+ * for as long as it likes. It has a name of the catalog, and stays when its writer ends or dies: the next one goes on
+ * where that stopped.
  *
- * A writer and a reader are used by one thread at a time; any thread may close them when no other is inside. Both keep the
- * attachment: close them before ndpool_close has an effect. In a forked child they are refused, but for ndpool_reader_close and
- * ndpool_writer_close. wait is as for ndpool_lock, and go_on, which may be NULL, as for ndpool_lock_while; NDPOOL_ERR_TIMEOUT. */
+ * A writer and a reader are used by one thread at a time; any thread may close them when no other is inside. Both keep
+ * the attachment: close them before ndpool_close has an effect. In a forked child they are refused, but for
+ * ndpool_reader_close and ndpool_writer_close. wait is as for ndpool_lock, and go_on, which may be NULL, as for
+ * ndpool_lock_while; NDPOOL_ERR_TIMEOUT. */
 
 typedef bool (*ndpool_go_on)(void *arg);
 
-/* How a ring is made. Zero numbers are the defaults. A ring that is there is taken as it is if all is zero, and refused with
- * NDPOOL_ERR_OPTIONS if it is another than asked for. */
+/* How a ring is made. Zero numbers are the defaults. A ring that is there is taken as it is if all is zero, and refused
+ * with NDPOOL_ERR_OPTIONS if it is another than asked for. */
 typedef struct ndpool_ring_options {
     uint32_t entries;  /* frames that a stream keeps: 2; entries of a queue: 16384. At most 65536 */
     uint32_t readers;  /* of a lossless stream that the writer waits for: 64. At most 1024 */
@@ -423,15 +425,17 @@ typedef struct ndpool_ring_options {
 typedef struct ndpool_writer ndpool_writer;
 typedef struct ndpool_reader ndpool_reader;
 
-/* Becomes the writer of a stream, which is made if it is not there; o may be NULL. NDPOOL_ERR_WRITER: there is one that lives. */
+/* Becomes the writer of a stream, which is made if it is not there; o may be NULL. NDPOOL_ERR_WRITER: there is one that
+ * lives. */
 NDPOOL_API int ndpool_writer_open(ndpool *p, const char *path, const ndpool_ring_options *o, ndpool_writer **out);
-/* Seals the array and publishes it; the caller keeps his reference, and must not write any more. NDPOOL_ERR_HELD: it is not sealed, and
- * others hold it. attributes: text of a JSON object, or NULL. In a lossless stream it waits until all readers have read the
- * oldest frame; if that takes too long the array stays sealed, and can be published again. *sequence counts from 1 and never comes back; it may be NULL. */
+/* Seals the array and publishes it; the caller keeps his reference, and must not write any more. NDPOOL_ERR_HELD: it is
+ * not sealed, and others hold it. attributes: text of a JSON object, or NULL. In a lossless stream it waits until all
+ * readers have read the oldest frame; if that takes too long the array stays sealed, and can be published again.
+ * *sequence counts from 1 and never comes back; it may be NULL. */
 NDPOOL_API int ndpool_writer_publish(ndpool_writer *w, ndpool_handle array, const void *attributes, size_t bytes, int64_t wait,
                                      ndpool_go_on go_on, void *arg, uint64_t *sequence);
-/* Waits until n readers are there that the writer of a lossless stream waits for: frames that are published before go by those who come
- * later. NDPOOL_ERR_OPTIONS: there can never be so many. */
+/* Waits until n readers are there that the writer of a lossless stream waits for: frames that are published before go
+ * by those who come later. NDPOOL_ERR_OPTIONS: there can never be so many. */
 NDPOOL_API int ndpool_writer_await_readers(ndpool_writer *w, uint32_t n, int64_t wait, ndpool_go_on go_on, void *arg);
 NDPOOL_API void ndpool_writer_close(ndpool_writer *w); /* tells the readers. NULL is allowed */
 
@@ -441,7 +445,8 @@ NDPOOL_API void ndpool_writer_close(ndpool_writer *w); /* tells the readers. NUL
 #define NDPOOL_NEXT 262144u     /* ndpool_reader_read: the oldest frame that was not read yet; default: the newest */
 #define NDPOOL_AGAIN 524288u    /* ndpool_reader_read: the newest frame at once, read or not; NDPOOL_ERR_TIMEOUT: there is none */
 
-/* A frame. References: the array's, and one to the block of the attributes, which the caller ends each by ndpool_release. */
+/* A frame. References: the array's, and one to the block of the attributes, which the caller ends each by
+ * ndpool_release. */
 typedef struct ndpool_frame {
     ndpool_array array;       /* read-only */
     uint64_t sequence;        /* from 1; goes on with the next writer */
@@ -454,18 +459,22 @@ typedef struct ndpool_frame {
 
 /* Opens a reader. The stream need not be there yet. flags: NDPOOL_EVERY, NDPOOL_FROM_NOW. */
 NDPOOL_API int ndpool_reader_open(ndpool *p, const char *path, uint32_t flags, ndpool_reader **out);
-/* Waits for a frame that this reader has not read. flags: NDPOOL_NEXT or NDPOOL_AGAIN. When there is none and the writer has come to an
- * end it is told once: NDPOOL_ERR_ENDED, NDPOOL_ERR_WRITER_DIED; the next call waits for the next writer. */
-NDPOOL_API int ndpool_reader_read(ndpool_reader *r, uint32_t flags, int64_t wait, ndpool_go_on go_on, void *arg, ndpool_frame *out);
+/* Waits for a frame that this reader has not read. flags: NDPOOL_NEXT or NDPOOL_AGAIN, NDPOOL_FAST. When there is none
+ * and the writer has come to an end it is told once: NDPOOL_ERR_ENDED, NDPOOL_ERR_WRITER_DIED; the next call waits for
+ * the next writer. */
+NDPOOL_API int ndpool_reader_read(ndpool_reader *r, uint32_t flags, int64_t wait, ndpool_go_on go_on, void *arg,
+                                  ndpool_frame *out);
 NDPOOL_API void ndpool_reader_close(ndpool_reader *r); /* NULL is allowed */
 
 /* ---- queues
  *
- * A queue is a bounded ring of items: any process puts, and each item goes to one that gets it, first in, first out. What was put is
- * there until a get returns it, whoever dies: the queue holds the arrays. An item is an array, or bytes, with any number of
- * arrays that belong to it; it takes an entry for each. A queue without a name lives as long as somebody holds it.
+ * A queue is a bounded ring of items: any process puts, and each item goes to one that gets it, first in, first out.
+ * What was put is there until a get returns it, whoever dies: the queue holds the arrays. An item is an array, or
+ * bytes, with any number of arrays that belong to it; it takes an entry for each. A queue without a name lives as long
+ * as somebody holds it.
  *
- * Any number of threads may use a queue; close it when no other thread is inside. A forked child has its parent's queues. */
+ * Any number of threads may use a queue; close it when no other thread is inside. A forked child has its parent's
+ * queues. */
 
 typedef struct ndpool_queue ndpool_queue;
 
@@ -487,7 +496,8 @@ typedef struct ndpool_put {
     uint32_t kind;       /* NDPOOL_ITEM_*; 0: it belongs to the item before */
 } ndpool_put;
 
-/* Puts n entries, each item whole; waits for room. *done is how many entries were put, also on failure; it may be NULL. NDPOOL_ERR_SHUT. */
+/* Puts n entries, each item whole; waits for room. *done is how many entries were put, also on failure; it may be NULL.
+ * NDPOOL_ERR_SHUT. */
 NDPOOL_API int ndpool_queue_put(ndpool_queue *q, const ndpool_put *entries, size_t n, int64_t wait, ndpool_go_on go_on, void *arg,
                                 size_t *done);
 
@@ -497,13 +507,15 @@ typedef struct ndpool_got {
     uint32_t more;      /* how many behind it belong to it */
 } ndpool_got;
 
-/* Gets as many items as there are, whole: at most that many items (0: any number), at most size entries, and at least one item,
- * for which it waits. NDPOOL_ERR_TOO_LONG: the first item has more entries than size, and is still there: asked.
- * NDPOOL_ERR_SHUT: the queue was shut down and is empty. */
-NDPOOL_API int ndpool_queue_get(ndpool_queue *q, size_t items, ndpool_got *out, size_t size, int64_t wait, ndpool_go_on go_on, void *arg,
-                                size_t *n);
-/* Puts an item back that the caller has got and holds, before all others. It waits for room, also when the queue was shut down. */
-NDPOOL_API int ndpool_queue_put_back(ndpool_queue *q, const ndpool_put *entries, size_t n, int64_t wait, ndpool_go_on go_on, void *arg);
+/* Gets as many items as there are, whole: at most that many items (0: any number), at most size entries, and at least
+ * one item, for which it waits. NDPOOL_ERR_TOO_LONG: the first item has more entries than size, and is still there:
+ * asked. NDPOOL_ERR_SHUT: the queue was shut down and is empty. */
+NDPOOL_API int ndpool_queue_get(ndpool_queue *q, size_t items, ndpool_got *out, size_t size, int64_t wait,
+                                ndpool_go_on go_on, void *arg, size_t *n);
+/* Puts an item back that the caller has got and holds, before all others. It waits for room, also when the queue was
+ * shut down. */
+NDPOOL_API int ndpool_queue_put_back(ndpool_queue *q, const ndpool_put *entries, size_t n, int64_t wait,
+                                     ndpool_go_on go_on, void *arg);
 /* From now on nothing is put into the queue, by anybody; what is in it can be got. */
 NDPOOL_API int ndpool_queue_shut(ndpool_queue *q);
 
@@ -578,8 +590,8 @@ typedef struct ndpool_transfer_info {
 /* Each finds the next entry from *cursor on, which starts at 0, and moves the cursor behind it; false at the end. */
 NDPOOL_API bool ndpool_next_array(ndpool *p, uint32_t *cursor, ndpool_array_info *out);
 NDPOOL_API bool ndpool_next_transfer(ndpool *p, uint32_t *cursor, ndpool_transfer_info *out);
-/* Copies the text of the structured type of an array that was found, record_bytes of it. NDPOOL_ERR_STALE if the block was
- * freed meanwhile. The caller need not hold the array, nor be attached. */
+/* Copies the text of the structured type of an array that was found, record_bytes of it. NDPOOL_ERR_STALE if the block
+ * was freed meanwhile. The caller need not hold the array, nor be attached. */
 NDPOOL_API int ndpool_info_record(ndpool *p, const ndpool_array_info *info, void *text);
 /* All processes at once: at most size of them, returns how many. */
 NDPOOL_API size_t ndpool_processes(ndpool *p, ndpool_process_info *out, size_t size);

@@ -32,7 +32,8 @@ static int admit(ndpool_reader *r, const ring *g, uint64_t next, uint32_t *place
     return NDPOOL_ERR_TABLE_FULL;
 }
 
-/* Ends what the reader is to the stream that it has. If the lock cannot be had, its place is free when the process leaves. */
+/* Ends what the reader is to the stream that it has. If the lock cannot be had, its place is free when the process
+ * leaves. */
 static void part(ndpool_reader *r)
 {
     ndpool *p = r->p;

@@ -29,8 +29,8 @@ static void hold_item(getting *g, const ring *r, uint64_t pos, uint64_t length)
     }
 }
 
-/* Gets what there is. The getter's references come before tail: a death before that leaves the items in the queue, and after
- * it they are the dead one's. *bad: so many entries were damage, and are gone. */
+/* Gets what there is. The getter's references come before tail: a death before that leaves the items in the queue, and
+ * after it they are the dead one's. *bad: so many entries were damage, and are gone. */
 static int get_locked(getting *g, uint64_t *bad)
 {
     const ring *r = &g->q->ref.ring;

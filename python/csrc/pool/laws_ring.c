@@ -1,5 +1,5 @@
-/* The laws of rings. The segment lock is held, so rings stand still, but for the positions of readers, which go up, and the
- * words to wait on. What the laws say is in pool/laws.go; twin of pool/laws_ring.go. */
+/* The laws of rings. The segment lock is held, so rings stand still, but for the positions of readers, which go up, and
+ * the words to wait on. What the laws say is in pool/laws.go; twin of pool/laws_ring.go. */
 #include "pool/verify.h"
 
 typedef unsigned long long ull;
@@ -235,8 +235,8 @@ static void check_ring(checker *c, uint32_t i)
     check_roles(&k);
 }
 
-/* Tells whether a block of that state may be a ring, whose entries count: it will be one until it is made FREE, which takes the
- * lock. */
+/* Tells whether a block of that state may be a ring, whose entries count: it will be one until it is made FREE, which
+ * takes the lock. */
 static bool may_be_ring(state s)
 {
     int kind = state_kind(s);

@@ -7,8 +7,8 @@
 /* How many entries are put or got in one hold of the lock, but for an item that is longer. */
 enum { QUEUE_BATCH = 256 };
 
-/* Any number of threads may use it: nothing in it changes but how it went with the spinning. A forked child has it, too, as it
- * has its parent's references. Local. */
+/* Any number of threads may use it: nothing in it changes but how it went with the spinning. A forked child has it,
+ * too, as it has its parent's references. Local. */
 struct ndpool_queue {
     ndpool *p;
     ring_ref ref;

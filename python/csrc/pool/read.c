@@ -32,8 +32,8 @@ static bool retain_handle(ndpool *p, uint64_t h, uint32_t *i)
     return pool_live_block(p, h, i) && !pool_is_ring(p, *i) && pool_add_reference(p, *i, (uint32_t)(h >> 32)) == NDPOOL_OK;
 }
 
-/* Retains the blocks of a position without the lock. The entry is read between two looks at its number, and a handle leads to
- * the block of that generation only. So what is retained then is what the frame named, or it was never that. */
+/* Retains the blocks of a position without the lock. The entry is read between two looks at its number, and a handle
+ * leads to the block of that generation only. So what is retained then is what the frame named, or it was never that. */
 static bool grab(ndpool_reader *r, uint64_t pos, grabbed *g)
 {
     ndpool *p = r->p;
@@ -53,8 +53,8 @@ static bool grab(ndpool_reader *r, uint64_t pos, grabbed *g)
 /* What can be said of the position that is wanted. */
 typedef enum choice { NONE, SOME, UNSURE } choice;
 
-/* Finds the position that is wanted. Without the lock the stream may be found without frames in the moment in which its writer
- * puts one for another: then it is unsure. With the lock it is not; then he has died in that moment. */
+/* Finds the position that is wanted. Without the lock the stream may be found without frames in the moment in which its
+ * writer puts one for another: then it is unsure. With the lock it is not; then he has died in that moment. */
 static choice choose(const reading *d, uint64_t *pos)
 {
     const ndpool_reader *r = d->r;
@@ -171,11 +171,14 @@ static int take_locked(const reading *d)
     return pool_torn_entry("read stream");
 }
 
-/* Takes a frame if there is one that is wanted. When the writer has come to an end since the reader was told last, and there is
- * none, it tells. */
+/* Takes a frame if there is one that is wanted. When the writer has come to an end since the reader was told last, and
+ * there is none, it tells. */
 static int take(const reading *d)
 {
     ndpool_reader *r = d->r;
+    bool fast = d->flags & NDPOOL_FAST;
+    if (fast && atomic_load(&r->p->over) != 0)
+        return STATUS_NOTHING; /* it would have to tidy */
     for (int n = 0; n < GRAB_TRIES; n++) {
         uint32_t ends = ring_ends(&r->ref.ring); /* before head: what the writer published before it ended is seen then */
         uint64_t pos;
@@ -187,14 +190,15 @@ static int take(const reading *d)
             break;
         if (!grab(r, pos, &g))
             continue;
-        tidy(r->p);
+        if (!fast)
+            tidy(r->p);
         return make_frame(d, pos, &g);
     }
-    return take_locked(d);
+    return fast ? STATUS_NOTHING : take_locked(d);
 }
 
-/* Sees, once in a while that nothing came, whether the writer lives, and whether the name still leads to this stream. A name
- * that is gone is nobody's stream, so the reader keeps to what it has. *moved: it has another stream now. */
+/* Sees, once in a while that nothing came, whether the writer lives, and whether the name still leads to this stream. A
+ * name that is gone is nobody's stream, so the reader keeps to what it has. *moved: it has another stream now. */
 static int look_around(ndpool_reader *r, bool *moved)
 {
     int64_t now = mono_time();
@@ -215,6 +219,8 @@ static int step(const reading *d, waiting *w)
     ndpool_reader *r = d->r;
     bool moved;
     pool_wait_at(w, &r->ref.ring);
+    if (d->flags & NDPOOL_FAST)
+        return r->ref.handle ? take(d) : STATUS_NOTHING;
     if (!r->ref.handle) {
         w->absent = pool_name_bell(r->p);
         w->seq = bell_arm(w->absent, false);
@@ -254,7 +260,8 @@ static int read_step(waiting *w, bool slept)
 int ndpool_reader_read(ndpool_reader *r, uint32_t flags, int64_t wait, ndpool_go_on go_on, void *arg, ndpool_frame *out)
 {
     reading d = {.r = r, .flags = flags, .out = out};
-    waiting w = {.wait = flags & NDPOOL_AGAIN ? 0 : wait, .go_on = go_on, .arg = arg, .bell = ring_news, .stamp = ring_news_stamp,
+    bool at_once = flags & (NDPOOL_AGAIN | NDPOOL_FAST);
+    waiting w = {.wait = at_once ? 0 : wait, .go_on = go_on, .arg = arg, .bell = ring_news, .stamp = ring_news_stamp,
                  .spins = &r->spins, .try = read_step, .of = &d};
     int status = pool_wait(&w);
     if (status == STATUS_NOTHING)

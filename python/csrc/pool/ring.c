@@ -1,8 +1,6 @@
-/*
- * A ring, of a stream or a queue, is a block whose descriptor has the flag RING: docs/PROTOCOL.md, section 11. It is held, named
- * and sent as any block, and is no array: every verb that wants one refuses it. ring/ knows its bytes; this file knows how a
- * ring begins and ends, and what its entries do to the blocks that they name. Twin of pool/ring.go.
- */
+/* A ring, of a stream or a queue, is a block whose descriptor has the flag RING: docs/PROTOCOL.md, section 11. It is
+ * held, named and sent as any block, and is no array: every verb that wants one refuses it. ring/ knows its bytes; this
+ * file knows how a ring begins and ends, and what its entries do to the blocks that they name. Twin of pool/ring.go. */
 #include "pool/pool.h"
 
 #include <inttypes.h>
@@ -64,7 +62,8 @@ bool pool_ring_at(const arena *a, uint32_t i, ring *r)
     return ring_lay(r, arena_data(a, extent_offset(e)), n);
 }
 
-/* A handle that leads nowhere is a scribble, and nobody's; so is one that leads to a ring, which an honest entry never names. */
+/* A handle that leads nowhere is a scribble, and nobody's; so is one that leads to a ring, which an honest entry never
+ * names. */
 static bool find_block(ndpool *p, uint64_t h, uint32_t *i) { return pool_live_block(p, h, i) && !pool_is_ring(p, *i); }
 
 static bool carried(void *arg, uint64_t h)
@@ -81,8 +80,8 @@ static void enter_block(void *arg, uint64_t h)
         refs_enter(&p->refs, i);
 }
 
-/* Parks a block that nobody is left to hold: who puts frames has use for the memory of those that he drops. Who leaves has
- * not, and his caches are nobody's any more. */
+/* Parks a block that nobody is left to hold: who puts frames has use for the memory of those that he drops. Who leaves
+ * has not, and his caches are nobody's any more. */
 static void exit_block(void *arg, uint64_t h)
 {
     ndpool *p = arg;
@@ -146,12 +145,12 @@ void pool_sweep_ring_locked(ndpool *p, uint32_t i, uint32_t slot, bool died)
         ring_sweep_slot(&r, slot, died);
 }
 
-/* How long a release waits for the lock, in nanoseconds. If it cannot be had by then, what is pending waits until this process
- * holds it for another reason. */
+/* How long a release waits for the lock, in nanoseconds. If it cannot be had by then, what is pending waits until this
+ * process holds it for another reason. */
 #define END_WAIT INT64_C(50000000)
 
-/* Who shuts the gate, to close or to fork, is not waited for: the caller may be inside already. On a closed pool that is left
- * just now, leaving sees to them. */
+/* Who shuts the gate, to close or to fork, is not waited for: the caller may be inside already. On a closed pool that
+ * is left just now, leaving sees to them. */
 void pool_end_rings(ndpool *p)
 {
     bool taken;
@@ -258,8 +257,8 @@ int pool_find_ring(ndpool *p, const char *verb, const char *path, uint32_t kind,
 
 /* Makes a ring, which this process holds. Precondition: the caller is not inside a verb.
  *
- * The flag comes last, while the block is PRIVATE: who sees it sees a ring. A death before leaves a PRIVATE block, and nothing
- * more. */
+ * The flag comes last, while the block is PRIVATE: who sees it sees a ring. A death before leaves a PRIVATE block, and
+ * nothing more. */
 static int make_ring(ndpool *p, uint32_t kind, const ndpool_ring_options *o, uint32_t *i)
 {
     uint32_t entries, readers, flags = o->flags & NDPOOL_LOSSLESS ? NDPOOL_RING_LOSSLESS : 0;

@@ -33,8 +33,8 @@ int pool_bury_roles(ndpool *p, const ring *r)
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-/* How often who waits tries again at most before it arms the bell, which costs who brings something a system call. What it looks at
- * changes more than once for each thing that comes, and others may be faster. */
+/* How often who waits tries again at most before it arms the bell, which costs who brings something a system call. What
+ * it looks at changes more than once for each thing that comes, and others may be faster. */
 enum { LOOKS = 16 };
 
 /* Tries, and looks for a while whether it should again. */
@@ -49,9 +49,10 @@ static int try_awake(waiting *w, int64_t ns)
     return status;
 }
 
-/* The bell is armed before each try but the first, also before that in which somebody gives up who has slept: what comes after it
- * wakes another one. Each sleep is outside of the step, so that neither a close nor a fork waits for it; the caller's reference
- * to the ring keeps the mapping. If there is no ring yet nothing may, so that its step arms, and a sleep on memory that is gone ends. */
+/* The bell is armed before each try but the first, also before that in which somebody gives up who has slept: what
+ * comes after it wakes another one. Each sleep is outside of the step, so that neither a close nor a fork waits for it;
+ * the caller's reference to the ring keeps the mapping. If there is no ring yet nothing may, so that its step arms, and
+ * a sleep on memory that is gone ends. */
 int pool_wait(waiting *w)
 {
     if (w->wait == 0)

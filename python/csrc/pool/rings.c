@@ -10,8 +10,8 @@ static uint64_t since(uint64_t a, uint64_t b) { return a < b ? 0 : a - b; }
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
-/* Adds up what is in a ring. Of an array that came after a snapshot was taken the size is that of the one before it in the same
- * block, which is mostly the same. */
+/* Adds up what is in a ring. Of an array that came after a snapshot was taken the size is that of the one before it in
+ * the same block, which is mostly the same. */
 static void sum_entries(const ndpool *p, const ring *r, ndpool_ring_info *out)
 {
     uint64_t n = least(since(out->head, out->tail), out->entries);

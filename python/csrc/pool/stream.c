@@ -186,8 +186,8 @@ static int put_step(waiting *w, bool slept)
 /* How often a seal is tried that others are in the way of, and how long between, in nanoseconds. */
 enum { SEAL_TRIES = 20, SEAL_NAP = 100000 };
 
-/* Seals an array unless it is sealed. Nobody can be in the way of one that was never shared. Of one that was, there may be a
- * stale retainer, who clears his bit in a moment; so it tries for some moments. */
+/* Seals an array unless it is sealed. Nobody can be in the way of one that was never shared. Of one that was, there may
+ * be a stale retainer, who clears his bit in a moment; so it tries for some moments. */
 static int seal(ndpool *p, ndpool_handle h)
 {
     int status = NDPOOL_ERR_HELD;

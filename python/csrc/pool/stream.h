@@ -20,8 +20,9 @@ struct ndpool_reader {
     int64_t looked; /* when it was asked last who lives and where the name leads, mono_time */
 };
 
-/* Takes the stream that the name leads to, if there is one and it is not the one that the reader has. first: it may have been
- * there before the reader was; else all in it is new. Preconditions: the caller is inside a verb, and has the turn. */
+/* Takes the stream that the name leads to, if there is one and it is not the one that the reader has. first: it may
+ * have been there before the reader was; else all in it is new. Preconditions: the caller is inside a verb, and has the
+ * turn. */
 int reader_find(ndpool_reader *r, bool first);
 
 #endif

@@ -151,23 +151,23 @@ static PyObject *frame_tuple(pool_object *po, const ndpool_frame *f)
     return NULL;
 }
 
-/* First with the GIL: reading what is there takes no lock. Then it waits without. 0, -1 with an exception, or 1 if there is no
- * newest frame. */
+/* First with the GIL: that takes no lock and does not wait. Then without. 0, -1 with an exception, or 1 if there is no newest
+ * frame. */
 static int read_frame(ring_end *e, uint32_t flags, int64_t wait, ndpool_frame *f)
 {
-    int status = ndpool_reader_read(e->core, flags, 0, NULL, NULL, f);
-    if (status == NDPOOL_ERR_TIMEOUT && wait != 0) {
-        ring_wait w;
-        wait_begin(&w, e);
-        status = ndpool_reader_read(e->core, flags, wait, wait_go_on, &w, f);
-        return wait_end(&w, status, "read frame");
-    }
+    int status = ndpool_reader_read(e->core, flags | NDPOOL_FAST, 0, NULL, NULL, f);
     if (status == NDPOOL_OK)
         return 0;
-    if (status == NDPOOL_ERR_TIMEOUT && flags & NDPOOL_AGAIN)
-        return 1;
-    raise_last(e->pool->st);
-    return -1;
+    if (status != NDPOOL_ERR_TIMEOUT) {
+        raise_last(e->pool->st);
+        return -1;
+    }
+    ring_wait w;
+    wait_begin(&w, e);
+    status = ndpool_reader_read(e->core, flags, wait, wait_go_on, &w, f);
+    bool none = status == NDPOOL_ERR_TIMEOUT && flags & NDPOOL_AGAIN;
+    int err = wait_end(&w, none ? NDPOOL_OK : status, "read frame");
+    return err == 0 && none ? 1 : err;
 }
 
 static PyObject *read_within(ring_end *e, uint32_t flags, int64_t wait)

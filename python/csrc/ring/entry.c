@@ -44,8 +44,8 @@ static uint64_t items_of(const ring_entry *es, uint32_t n)
     return items;
 }
 
-/* Stores an entry that does not count yet. number is 0 meanwhile, so that who reads without the lock sees that what he has
- * read may be half of it. A death leaves a place that does not count. */
+/* Stores an entry that does not count yet. number is 0 meanwhile, so that who reads without the lock sees that what he
+ * has read may be half of it. A death leaves a place that does not count. */
 static void write_entry(const ring *r, uint64_t pos, const ring_entry *e)
 {
     ndpool_ring_entry *d = at(r, pos);
@@ -59,8 +59,8 @@ static void write_entry(const ring *r, uint64_t pos, const ring_entry *e)
     shm_store64(&d->number, pos + 1);
 }
 
-/* Blocks are entered before head says that the entries count: a death before that store leaves counts that nothing justifies,
- * which the lock's taker makes anew; one after it leaves all of them in the ring. */
+/* Blocks are entered before head says that the entries count: a death before that store leaves counts that nothing
+ * justifies, which the lock's taker makes anew; one after it leaves all of them in the ring. */
 void ring_put(const ring *r, const ring_entry *es, uint32_t n, const ring_blocks *b)
 {
     enter(es, n, b);

@@ -1,14 +1,13 @@
-/*
- * The bytes of a ring: a stream or a queue, which lies among the users' bytes of a block. Twin of package ring; the file names
- * are the same. It lays a view over them, with every number checked, puts and drops entries, keeps who writes and who reads,
- * and lets processes wait.
+/* The bytes of a ring: a stream or a queue, which lies among the users' bytes of a block. Twin of package ring; the
+ * file names are the same. It lays a view over them, with every number checked, puts and drops entries, keeps who
+ * writes and who reads, and lets processes wait.
  *
  * It knows no blocks and no holders; an entry names a block by its handle, and pool/ says what enters and leaves it.
  *
- * Preconditions of every function but those that say otherwise: the caller holds the segment lock, and keeps the ring's block.
- * Nothing is allocated. All that a process could have left half-done by its death is decided by one store, of head or of
- * tail: an entry counts from tail on and before head. docs/PROTOCOL.md, section 11, has the rules. No function calls fail.
- */
+ * Preconditions of every function but those that say otherwise: the caller holds the segment lock, and keeps the ring's
+ * block. Nothing is allocated. All that a process could have left half-done by its death is decided by one store, of
+ * head or of tail: an entry counts from tail on and before head. docs/PROTOCOL.md, section 11, has the rules. No
+ * function calls fail. */
 #ifndef NDPOOL_RING_H
 #define NDPOOL_RING_H
 
@@ -27,8 +26,8 @@ typedef struct ring_blocks {
     void *arg;
 } ring_blocks;
 
-/* A view of one ring's bytes from one process. Local, but for what its pointers lead to. The constants of the head were read
- * and checked once. */
+/* A view of one ring's bytes from one process. Local, but for what its pointers lead to. The constants of the head were
+ * read and checked once. */
 typedef struct ring {
     ndpool_ring *head;
     ndpool_ring_reader *readers;
@@ -50,8 +49,8 @@ typedef struct ring_entry {
 /* ---- ring.c */
 /* Lays a view over the users' bytes of a block; false: they cannot be a ring's. It needs no lock. */
 bool ring_lay(ring *r, uint8_t *mem, uint64_t n);
-/* Writes the head of a new ring into bytes that are zero, and gives its view. It needs no lock: the block is PRIVATE, and not
- * known as a ring yet. A death leaves a PRIVATE block of a dead process, whose bytes nobody reads. */
+/* Writes the head of a new ring into bytes that are zero, and gives its view. It needs no lock: the block is PRIVATE,
+ * and not known as a ring yet. A death leaves a PRIVATE block of a dead process, whose bytes nobody reads. */
 bool ring_make(ring *r, uint8_t *mem, uint64_t n, uint32_t kind, uint32_t flags, uint32_t entries, uint32_t readers);
 /* These need no lock. */
 static inline bool ring_lossless(const ring *r) { return r->flags & NDPOOL_RING_LOSSLESS; }
@@ -67,25 +66,27 @@ void ring_shut(const ring *r);     /* nothing is put from now on. The caller rin
 void ring_recount(const ring *r, const ring_blocks *b);
 
 /* ---- entry.c */
-/* Gives the entry of a position, if it is there. Without the lock it may be half of one and half of another: ring_still tells
- * after what it says was used. */
+/* Gives the entry of a position, if it is there. Without the lock it may be half of one and half of another: ring_still
+ * tells after what it says was used. */
 bool ring_look(const ring *r, uint64_t pos, ring_entry *e);
-/* Tells whether a place is that position's still. If so, what ring_look gave before was one whole entry. It needs no lock. */
+/* Tells whether a place is that position's still. If so, what ring_look gave before was one whole entry. It needs no
+ * lock. */
 bool ring_still(const ring *r, uint64_t pos);
 /* Gives the entry of a position that is from tail on and before head, if it counts: it is of that number, and its handles
  * lead to blocks. Else it is damage. */
 bool ring_sound(const ring *r, uint64_t pos, const ring_blocks *b, ring_entry *e);
-/* Appends entries, whose blocks the caller holds and are LIVE. Precondition: there is room for them. The caller rings news. */
+/* Appends entries, whose blocks the caller holds and are LIVE. Precondition: there is room for them. The caller rings
+ * news. */
 void ring_put(const ring *r, const ring_entry *es, uint32_t n, const ring_blocks *b);
-/* Puts entries before all others. Preconditions: as for ring_put, and no more have ever been put than positions are before
- * tail: the caller has got them from this ring. The caller rings news. */
+/* Puts entries before all others. Preconditions: as for ring_put, and no more have ever been put than positions are
+ * before tail: the caller has got them from this ring. The caller rings news. */
 void ring_put_back(const ring *r, const ring_entry *es, uint32_t n, const ring_blocks *b);
-/* Takes the n oldest entries out. Preconditions: there are as many, and who wants their blocks holds them already. The caller
- * rings room. */
+/* Takes the n oldest entries out. Preconditions: there are as many, and who wants their blocks holds them already. The
+ * caller rings room. */
 void ring_drop(const ring *r, uint64_t n, const ring_blocks *b);
 void ring_empty(const ring *r, const ring_blocks *b); /* takes all out; of a ring that is torn none counts */
-/* Says how many entries the item at a position has, which is before head. False: there is no whole one; then so many entries
- * are damage, which ring_drop takes out. */
+/* Says how many entries the item at a position has, which is before head. False: there is no whole one; then so many
+ * entries are damage, which ring_drop takes out. */
 bool ring_item(const ring *r, uint64_t pos, uint64_t head, const ring_blocks *b, uint64_t *n);
 
 /* ---- role.c */

@@ -4,16 +4,16 @@
 /* Precondition: there is no writer. Released by ring_end; a death leaves the word, which the sweep ends. */
 void ring_begin(const ring *r, ident self) { shm_store64(&r->head->writer, self); }
 
-/* Says that the writer has come to an end, by its death or by itself. The caller rings news. First the number, then the word: a
- * death in between has readers told twice, and never not at all. */
+/* Says that the writer has come to an end, by its death or by itself. The caller rings news. First the number, then the
+ * word: a death in between has readers told twice, and never not at all. */
 void ring_end(const ring *r, bool died)
 {
     shm_store32(&r->head->ends, ((ring_ends(r) & ~UINT32_C(1)) + 2) | (uint32_t)died);
     shm_store64(&r->head->writer, 0);
 }
 
-/* Enters a reader that the writer waits for, from a position on. False: there is no place. Released by ring_leave; a death
- * leaves the place, which the sweep frees. The position comes before the word that makes it count. */
+/* Enters a reader that the writer waits for, from a position on. False: there is no place. Released by ring_leave; a
+ * death leaves the place, which the sweep frees. The position comes before the word that makes it count. */
 bool ring_enter(const ring *r, ident self, uint64_t pos, uint32_t *place)
 {
     for (uint32_t k = 0; k < r->n_readers; k++) {
@@ -31,8 +31,8 @@ bool ring_enter(const ring *r, ident self, uint64_t pos, uint32_t *place)
 /* The caller rings room. */
 void ring_leave(const ring *r, uint32_t place) { shm_store64(&r->readers[place].reader, 0); }
 
-/* Says which position the reader of a place reads next. The place is the caller's, who rings room. A death before it leaves a
- * reader that is behind, until it is swept. */
+/* Says which position the reader of a place reads next. The place is the caller's, who rings room. A death before it
+ * leaves a reader that is behind, until it is swept. */
 void ring_advance(const ring *r, uint32_t place, uint64_t pos) { shm_store64(&r->readers[place].position, pos); }
 
 /* Who is entered at a place, 0 for nobody, and what it reads next. */

@@ -1,10 +1,9 @@
-/*
- * Waiting needs no lock. Who waits looks a while at what must change, which costs nobody a system call; then he arms the bell,
- * looks again, and sleeps. Who has changed something rings, which is a load if nobody waits. Twin of ring/wait.go.
+/* Waiting needs no lock. Who waits looks a while at what must change, which costs nobody a system call; then he arms
+ * the bell, looks again, and sleeps. Who has changed something rings, which is a load if nobody waits. Twin of
+ * ring/wait.go.
  *
- * A bell wakes only as many as can have something, and the flag is down after it. So who has slept arms again before he looks,
- * and rings for one more if he leaves something behind. A sleep is bounded for the sake of deaths alone.
- */
+ * A bell wakes only as many as can have something, and the flag is down after it. So who has slept arms again before he
+ * looks, and rings for one more if he leaves something behind. A sleep is bounded for the sake of deaths alone. */
 #include "internal/futex.h"
 #include "ring/ring.h"
 
@@ -15,12 +14,12 @@ int64_t ring_max_sleep = 50000000;
  * look at the clock to the next. */
 enum { SPIN_NS = 20000, SPIN_LOOKS = 16 };
 
-/* Bits of a bell's flag: somebody waits; somebody waits for room for several entries, so that a wake-up may be of no use to
- * him but of use to others. */
+/* Bits of a bell's flag: somebody waits; somebody waits for room for several entries, so that a wake-up may be of no
+ * use to him but of use to others. */
 enum { BELL_ANY = 1, BELL_MUCH = 2 };
 
-/* Says that somebody is about to sleep, and returns the sequence to sleep on. The caller looks once more before he does: who
- * stored something after that look sees the flag, and what was stored before it is seen. */
+/* Says that somebody is about to sleep, and returns the sequence to sleep on. The caller looks once more before he
+ * does: who stored something after that look sees the flag, and what was stored before it is seen. */
 uint32_t bell_arm(bell b, bool much)
 {
     uint32_t seq = shm_load32(b.seq);
@@ -41,9 +40,9 @@ static void wake(bell b, int n)
     futex_wake(b.seq, n);
 }
 
-/* Wakes at most n, if anybody waits, and all if somebody waits for much: also if he has come meanwhile, and may have had the
- * wake-up that was another one's. The caller has stored what they wait for. A death before it leaves sleepers that wake up by
- * themselves. */
+/* Wakes at most n, if anybody waits, and all if somebody waits for much: also if he has come meanwhile, and may have
+ * had the wake-up that was another one's. The caller has stored what they wait for. A death before it leaves sleepers
+ * that wake up by themselves. */
 void bell_ring(bell b, int n)
 {
     if (shm_load32(b.flag) == 0)
@@ -83,8 +82,8 @@ static inline void relax(void)
 #endif
 }
 
-/* Who has spun so often in vain spins only now and then, until it was of use: the other side may be slow, or on the same CPU,
- * where spinning only keeps it from running. */
+/* Who has spun so often in vain spins only now and then, until it was of use: the other side may be slow, or on the
+ * same CPU, where spinning only keeps it from running. */
 enum { SPIN_VAIN = 3, SPIN_RARE = 16 };
 
 /* Looks at a stamp for a while, at most ns, and tells whether it changed from what it was. */

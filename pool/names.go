@@ -129,7 +129,7 @@ func (p *Pool) holdLocked(v catalog.Value, attrs bool) (heldBlocks, error) {
 			p.dropHeldLocked(h)
 			return heldBlocks{-1, -1}, catalog.ErrTorn
 		}
-		p.refs.HoldNamed(i)
+		p.refs.Hold(i)
 		*b.to = i
 	}
 	return h, nil

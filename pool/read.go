@@ -246,7 +246,7 @@ func (r *StreamReader) takeLocked(ref *ringRef, mode readMode) (*Frame, error) {
 // holdEntered adds a reference to a block that an entry names, under the lock. Precondition: the handle leads to it.
 func (p *Pool) holdEntered(h handle.Handle) int {
 	i, _ := p.arena.Geo.DescIndex(h.Granule())
-	p.refs.HoldEntered(i)
+	p.refs.Hold(i)
 	return i
 }
 

@@ -34,10 +34,6 @@ func (t *Table) Unname(i int) (freed bool) {
 	return t.TryFree(i)
 }
 
-// HoldNamed adds a reference of this process to block i, which a value names. The bit and the bump come before the lock is
-// let go, so before the value may go. Preconditions: the block is LIVE, and no stripe is held.
-func (t *Table) HoldNamed(i int) { t.hold(i) }
-
 // CountName counts a value that names block i, in a rebuild without more. ForgetNames makes the count zero before.
 func (t *Table) CountName(i int) { t.descs[i].Names.Publish(t.descs[i].Names.Get() + 1) }
 

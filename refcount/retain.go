@@ -80,8 +80,10 @@ func (t *Table) stale(i int, gen uint32) error {
 	return &StaleError{Desc: i, Asked: gen, Found: t.gen(i).Number(), Kind: t.state(i).Kind()}
 }
 
-// hold is holdLocked, and takes the stripe.
-func (t *Table) hold(i int) {
+// Hold adds a reference of this process to block i, which a ticket, a value of the catalog or an entry of a ring keeps. The bit
+// and the bump come before the segment lock is let go, so before that may go. Preconditions: the segment lock is held, the
+// block is LIVE, and no stripe is held.
+func (t *Table) Hold(i int) {
 	s := t.Lock(i)
 	t.holdLocked(i)
 	s.Live++

@@ -108,10 +108,6 @@ func (t *Table) refuse(n int, nonce uint32, err error) error {
 	return &TicketError{Ticket: n, Nonce: nonce, Found: w.Nonce(), Kind: w.Kind(), Err: err}
 }
 
-// HoldEntered adds a reference of this process to block i, which an entry of a ring names. The bit and the bump come before the
-// lock is let go, so before the entry may go. Preconditions: the block is LIVE, and no stripe is held.
-func (t *Table) HoldEntered(i int) { t.hold(i) }
-
 // Adopt adds a reference of this process to block i, which ticket n carries, and spends the ticket. It reports freed as
 // DropLocked does. Preconditions: Look agreed, the segment lock is held, no stripe is held.
 //
@@ -124,7 +120,7 @@ func (t *Table) Adopt(n, i int, gen uint32) (freed bool, err error) {
 	if t.state(i).Kind() != layout.Live || t.gen(i).Number() != gen {
 		return false, t.stale(i, gen)
 	}
-	t.hold(i)
+	t.Hold(i)
 	return t.closeTicket(n, i, layout.TicketSpent), nil
 }
 

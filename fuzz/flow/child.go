@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/ndpool/ndpool/fuzz/victim"
 )
 
 // place is where a worker runs; when it dies the next one takes its place.
@@ -24,13 +24,9 @@ type place struct {
 // child is a running worker, as this process sees it.
 type child struct {
 	job
-	cmd    *exec.Cmd
-	in     io.WriteCloser
+	*victim.Victim
 	python bool
 	ready  bool // it has opened its ring; guarded by flow.mu
-	mu     sync.Mutex
-	killed bool
-	dead   bool
 }
 
 //go:embed worker.py
@@ -44,67 +40,59 @@ func (f *flow) start(x *place) {
 		return
 	}
 	f.next++
-	c, out, err := f.spawn(x, f.next)
+	c, err := f.spawn(x, f.next)
 	if err != nil {
 		f.fault = errors.Join(f.fault, err)
 		return
 	}
 	x.now = c
-	x.done.Go(func() { f.watch(x, c, out) })
+	x.done.Go(func() { f.watch(x, c) })
 }
 
-func (f *flow) spawn(x *place, who uint64) (*child, io.Reader, error) {
+func (f *flow) spawn(x *place, who uint64) (*child, error) {
 	c := &child{job: x.job, python: f.python != "" && who%2 == 0}
 	c.Dir, c.Who, c.Seed, c.Canary = f.dir, who, f.seed, f.canary
 	c.Most = most(who)
 	text, err := json.Marshal(c.job)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if c.python {
-		c.cmd = exec.Command(f.python, "-c", pythonWorker)
-	} else {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, nil, err
-		}
-		c.cmd = exec.Command(self)
-	}
-	c.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s", workerEnv, text))
-	if !f.quiet {
-		c.cmd.Stderr = os.Stderr
-	}
-	c.cmd.SysProcAttr = apart()
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		return nil, nil, err
-	}
-	out, err := c.cmd.StdoutPipe()
+	cmd, err := f.command(c.python)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return c, out, c.cmd.Start()
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s", workerEnv, text))
+	if !f.quiet {
+		cmd.Stderr = os.Stderr
+	}
+	c.Victim, err = victim.Start(cmd)
+	return c, err
+}
+
+// command returns what runs a worker: this program again, or the one in Python.
+func (f *flow) command(python bool) (*exec.Cmd, error) {
+	if python {
+		return exec.Command(f.python, "-c", pythonWorker), nil
+	}
+	self, err := os.Executable()
+	return exec.Command(self), err
 }
 
 // watch hears what a worker says until it ends, and puts the next one in its place.
-func (f *flow) watch(x *place, c *child, out io.Reader) {
-	lines := bufio.NewScanner(out)
+func (f *flow) watch(x *place, c *child) {
+	lines := bufio.NewScanner(c.Out)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		if err := f.hear(c, lines.Text()); err != nil {
 			f.fail(fmt.Errorf("line %q of %s %d: %w", lines.Text(), c.Role, c.Who, err))
 		}
 	}
-	err := c.cmd.Wait()
-	c.mu.Lock()
-	c.dead = true
-	killed := c.killed
-	c.mu.Unlock()
-	code := c.cmd.ProcessState.ExitCode()
+	killed, err := c.Wait()
 	switch {
-	case code == codeFound:
+	case c.ExitCode() == codeFound:
 		f.fail(fmt.Errorf("%w by %s %d", errFound, c.Role, c.Who))
-	case err != nil && !(killed && wasKilled(err)):
-		f.fail(fmt.Errorf("%s %d of %s, process %d: %w", c.Role, c.Who, c.Ring, c.cmd.Process.Pid, err))
+	case err != nil && !killed:
+		f.fail(fmt.Errorf("%s %d of %s, process %d: %w", c.Role, c.Who, c.Ring, c.Pid(), err))
 	case err == nil && c.Calm && !f.isOver():
 		f.fail(fmt.Errorf("%s %d of %s has left", c.Role, c.Who, c.Ring))
 	}
@@ -115,40 +103,6 @@ func (f *flow) watch(x *place, c *child, out io.Reader) {
 	if !c.Calm {
 		f.start(x)
 	}
-}
-
-func wasKilled(err error) bool {
-	var ee *exec.ExitError
-	return errors.As(err, &ee) && ee.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
-}
-
-func (c *child) signal(sig syscall.Signal) {
-	if !c.dead {
-		_ = c.cmd.Process.Signal(sig)
-	}
-}
-
-func (c *child) kill() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.killed = true
-	c.signal(syscall.SIGKILL)
-}
-
-// pause stops the worker, and lets it go on after d if d is not 0.
-func (c *child) pause(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.signal(syscall.SIGSTOP)
-	if d > 0 {
-		time.AfterFunc(d, c.resume)
-	}
-}
-
-func (c *child) resume() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.signal(syscall.SIGCONT)
 }
 
 // endTeam lets the workers of some roles go on, asks them to end, and waits. Who does not end in time is a failure.
@@ -167,16 +121,15 @@ func (f *flow) endTeam(team []*place, roles ...string) {
 	}
 	f.mu.Unlock()
 	for _, c := range left {
-		c.resume()
-		c.in.Close()
+		c.Resume()
+		c.In.Close()
 	}
 	timer := time.AfterFunc(2*stuck, func() {
 		for _, c := range left {
-			if c.mu.Lock(); !c.dead {
+			if !c.IsDead() {
 				f.fail(found("%s %d of %s did not end within %v", c.Role, c.Who, c.Ring, 2*stuck))
 			}
-			c.mu.Unlock()
-			c.kill()
+			c.Kill()
 		}
 	})
 	defer timer.Stop()

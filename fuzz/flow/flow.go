@@ -107,7 +107,7 @@ func (f *flow) part(ctx context.Context, share float64, team []job, do func(cont
 func (f *flow) calm(ctx context.Context) {
 	for _, x := range f.team {
 		if c := f.at(x); c != nil {
-			_, _ = c.in.Write([]byte("go\n"))
+			_, _ = c.In.Write([]byte("go\n"))
 		}
 	}
 	f.watchOver(ctx, time.Second, func() {})
@@ -124,7 +124,7 @@ func (f *flow) weather(ctx context.Context) {
 	if f.rng.IntN(2) == 0 { // what is left is got by this process
 		for _, x := range f.team {
 			if c := f.at(x); c != nil && x.Role == "consumer" {
-				c.kill()
+				c.Kill()
 			}
 		}
 	}
@@ -164,15 +164,15 @@ func (f *flow) strike() {
 	switch f.rng.IntN(4) {
 	case 0, 1:
 		f.kills++
-		c.kill()
+		c.Kill()
 	case 2:
 		f.stops++
-		c.pause(time.Duration(5+f.rng.IntN(300)) * time.Millisecond)
+		c.Pause(time.Duration(5+f.rng.IntN(300)) * time.Millisecond)
 	case 3:
 		f.stops++
 		f.kills++
-		c.pause(0)
-		time.AfterFunc(time.Duration(f.rng.IntN(50))*time.Millisecond, c.kill)
+		c.Pause(0)
+		time.AfterFunc(time.Duration(f.rng.IntN(50))*time.Millisecond, c.Kill)
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"github.com/ndpool/ndpool/fuzz/victim"
 )
 
 // place is where a worker runs; when it dies the next one takes its place.
@@ -23,14 +24,10 @@ type place struct {
 
 // child is a running worker, as the storm sees it.
 type child struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	lines  chan string
-	gone   chan struct{} // closed when it has ended
-	slow   bool          // a Python process, which takes its time to begin
-	mu     sync.Mutex
-	killed bool
-	dead   bool
+	*victim.Victim
+	lines chan string
+	gone  chan struct{} // closed when it has ended
+	slow  bool          // a Python process, which takes its time to begin
 }
 
 // at returns the worker of a place, nil if it is being replaced.
@@ -48,33 +45,25 @@ func (s *storm) start(k int) {
 		return
 	}
 	s.next++
-	c, out, err := s.spawn(s.next)
+	c, err := s.spawn(s.next)
 	if err != nil {
 		s.fault = errors.Join(s.fault, err)
 		return
 	}
 	s.places[k].now = c
-	s.places[k].done.Go(func() { s.watch(k, c, out) })
+	s.places[k].done.Go(func() { s.watch(k, c) })
 	go c.write()
 }
 
-func (s *storm) spawn(seed uint64) (*child, io.Reader, error) {
+func (s *storm) spawn(seed uint64) (*child, error) {
 	cmd, err := s.command(seed)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	c := &child{cmd: cmd, slow: s.isPython(seed), lines: make(chan string, 64), gone: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", workerEnv, s.dir, seed))
-	c.cmd.Stderr = os.Stderr
-	c.cmd.SysProcAttr = apart()
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		return nil, nil, err
-	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		return nil, nil, err
-	}
-	return c, out, c.cmd.Start()
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", workerEnv, s.dir, seed))
+	cmd.Stderr = os.Stderr
+	v, err := victim.Start(cmd)
+	return &child{Victim: v, slow: s.isPython(seed), lines: make(chan string, 64), gone: make(chan struct{})}, err
 }
 
 //go:embed worker.py
@@ -92,19 +81,15 @@ func (s *storm) command(seed uint64) (*exec.Cmd, error) {
 func (s *storm) isPython(seed uint64) bool { return s.python != "" && seed%2 == 0 }
 
 // watch passes on what a worker says, until it ends, and starts the next one.
-func (s *storm) watch(k int, c *child, out io.Reader) {
-	rng := rand.New(rand.NewPCG(s.seed, uint64(c.cmd.Process.Pid)))
-	for lines := bufio.NewScanner(out); lines.Scan(); {
+func (s *storm) watch(k int, c *child) {
+	rng := rand.New(rand.NewPCG(s.seed, uint64(c.Pid())))
+	for lines := bufio.NewScanner(c.Out); lines.Scan(); {
 		s.pass(rng, lines.Text())
 	}
-	err := c.cmd.Wait()
+	killed, err := c.Wait()
 	close(c.gone)
-	c.mu.Lock()
-	c.dead = true
-	killed := c.killed
-	c.mu.Unlock()
-	if err != nil && !(killed && wasKilled(err)) {
-		s.fail(fmt.Errorf("worker %d: %w", c.cmd.Process.Pid, err))
+	if err != nil && !killed {
+		s.fail(fmt.Errorf("worker %d: %w", c.Pid(), err))
 	}
 	s.mu.Lock()
 	if err == nil {
@@ -113,11 +98,6 @@ func (s *storm) watch(k int, c *child, out io.Reader) {
 	s.places[k].now = nil
 	s.mu.Unlock()
 	s.start(k)
-}
-
-func wasKilled(err error) bool {
-	var ee *exec.ExitError
-	return errors.As(err, &ee) && ee.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
 }
 
 // pass hands a line to some worker, which is not always the one that it is meant for.
@@ -165,40 +145,11 @@ func (c *child) write() {
 		case <-c.gone:
 			return
 		case line := <-c.lines:
-			if _, err := io.WriteString(c.in, line+"\n"); err != nil {
+			if _, err := io.WriteString(c.In, line+"\n"); err != nil {
 				return
 			}
 		}
 	}
-}
-
-func (c *child) signal(sig syscall.Signal) {
-	if !c.dead {
-		_ = c.cmd.Process.Signal(sig)
-	}
-}
-
-func (c *child) kill() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.killed = true
-	c.signal(syscall.SIGKILL)
-}
-
-// pause stops the worker, and lets it go on after d if d is not 0.
-func (c *child) pause(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.signal(syscall.SIGSTOP)
-	if d > 0 {
-		time.AfterFunc(d, c.resume)
-	}
-}
-
-func (c *child) resume() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.signal(syscall.SIGCONT)
 }
 
 // endWorkers lets all workers go on, asks them to end, and waits. Who does not end in time is a failure.
@@ -213,13 +164,13 @@ func (s *storm) endWorkers() {
 	}
 	s.mu.Unlock()
 	for _, c := range left {
-		c.resume()
-		c.in.Close()
+		c.Resume()
+		c.In.Close()
 	}
 	timer := time.AfterFunc(30*time.Second, func() {
 		s.fail(errors.New("workers did not end within 30 s"))
 		for _, c := range left {
-			c.kill()
+			c.Kill()
 		}
 	})
 	defer timer.Stop()

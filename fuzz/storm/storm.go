@@ -119,15 +119,15 @@ func (s *storm) gust() {
 	switch s.rng.IntN(3) {
 	case 0:
 		s.kills++
-		w.kill()
+		w.Kill()
 	case 1:
 		s.stops++
-		w.pause(time.Duration(5+s.rng.IntN(300)) * time.Millisecond)
+		w.Pause(time.Duration(5+s.rng.IntN(300)) * time.Millisecond)
 	default:
 		s.stops++
 		s.kills++
-		w.pause(0)
-		time.AfterFunc(time.Duration(s.rng.IntN(50))*time.Millisecond, w.kill)
+		w.Pause(0)
+		time.AfterFunc(time.Duration(s.rng.IntN(50))*time.Millisecond, w.Kill)
 	}
 }
 

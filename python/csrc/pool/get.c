@@ -22,7 +22,7 @@ static void hold_item(getting *g, const ring *r, uint64_t pos, uint64_t length)
         uint32_t i = 0;
         (void)ring_look(r, pos + k, &e);
         (void)pool_index(p, e.array, &i);
-        refs_hold_entered(&p->refs, i);
+        refs_hold(&p->refs, i);
         to->array.handle = e.array;
         to->kind = k == 0 ? (uint32_t)entry_kind(e.word) : 0;
         to->more = (uint32_t)(k == 0 ? length - 1 : 0);

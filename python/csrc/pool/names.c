@@ -112,9 +112,9 @@ int pool_hold_value(ndpool *p, const name_value *v, bool attributes, held_value 
         (wants_attributes && !pool_live_block(p, v->attributes, &h->attributes)))
         return STATUS_TORN;
     if (wants_array)
-        refs_hold_named(&p->refs, h->array);
+        refs_hold(&p->refs, h->array);
     if (wants_attributes)
-        refs_hold_named(&p->refs, h->attributes);
+        refs_hold(&p->refs, h->attributes);
     h->has_array = wants_array;
     h->has_attributes = wants_attributes;
     return NDPOOL_OK;

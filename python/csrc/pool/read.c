@@ -154,10 +154,10 @@ static int take_locked(const reading *d)
     bool sound = some && ring_sound(from, pos, &b, &g.e);
     if (sound) {
         (void)pool_index(p, g.e.array, &g.array);
-        refs_hold_entered(&p->refs, g.array);
+        refs_hold(&p->refs, g.array);
         if (g.e.attributes) {
             (void)pool_index(p, g.e.attributes, &g.attributes);
-            refs_hold_entered(&p->refs, g.attributes);
+            refs_hold(&p->refs, g.attributes);
         }
     }
     pool_unlock(p);

@@ -30,10 +30,6 @@ bool refs_unname(refs *r, uint32_t i)
     return refs_try_free(r, i);
 }
 
-/* Adds a reference of this process to block i, which a value names. The bit and the bump come before the lock is let go, so
- * before the value may go. Preconditions: the block is LIVE, and no stripe is held. */
-void refs_hold_named(refs *r, uint32_t i) { refs_hold(r, i); }
-
 /* Counts a value that names block i, in a rebuild without more. refs_forget_names makes the count zero before. */
 void refs_count_name(refs *r, uint32_t i)
 {

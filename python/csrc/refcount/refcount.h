@@ -153,7 +153,10 @@ void refs_fork_block(refs *r, uint32_t i, int child_slot);
 /* retain.c */
 int refs_retain_locked(refs *r, uint32_t i, uint32_t asked, bool *freed); /* NDPOOL_ERR_STALE, NDPOOL_ERR_PRIVATE */
 void refs_hold_locked(refs *r, uint32_t i);
-void refs_hold(refs *r, uint32_t i); /* refs_hold_locked, and takes the stripe */
+/* Adds a reference of this process to block i, which a ticket, a value of the catalog or an entry of a ring keeps. The bit and
+ * the bump come before the segment lock is let go, so before that may go. Preconditions: the segment lock is held, the
+ * block is LIVE, and no stripe is held. */
+void refs_hold(refs *r, uint32_t i);
 int refs_seal_locked(refs *r, uint32_t i); /* NDPOOL_ERR_SEALED, NDPOOL_ERR_HELD */
 static inline bool refs_sealed(const refs *r, uint32_t i) { return state_sealed(desc_state(&r->descs[i])); }
 int refs_stale(const refs *r, uint32_t i, uint32_t asked); /* reports it */
@@ -167,7 +170,6 @@ bool refs_expire(refs *r, uint32_t n, uint32_t i);
 void refs_drop_ticket(refs *r, uint32_t n);
 void refs_enter(refs *r, uint32_t i); /* a ticket or an entry of a ring is about to carry the block */
 bool refs_exit(refs *r, uint32_t i);  /* it carries it no more: true as refs_drop_locked */
-void refs_hold_entered(refs *r, uint32_t i);
 void refs_orphan(refs *r, uint32_t n, int64_t now, int64_t grace);
 static inline bool refs_ticket_open(const refs *r, uint32_t n)
 {
@@ -177,7 +179,6 @@ static inline bool refs_ticket_open(const refs *r, uint32_t n)
 /* names.c: all of it wants the segment lock */
 void refs_name(refs *r, uint32_t i);
 bool refs_unname(refs *r, uint32_t i); /* true as refs_drop_locked */
-void refs_hold_named(refs *r, uint32_t i);
 void refs_count_name(refs *r, uint32_t i);
 void refs_forget_names(refs *r, uint32_t i);
 void refs_back_named(refs *r, uint32_t i);

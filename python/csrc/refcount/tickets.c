@@ -40,10 +40,6 @@ bool refs_exit(refs *r, uint32_t i)
     return refs_try_free(r, i);
 }
 
-/* Adds a reference of this process to block i, which an entry of a ring names. The bit and the bump come before the lock is
- * let go, so before the entry may go. Preconditions: the block is LIVE, and no stripe is held. */
-void refs_hold_entered(refs *r, uint32_t i) { refs_hold(r, i); }
-
 /* Opens ticket n for block i and returns its nonce. Preconditions: the segment lock is held, the ticket is free, and
  * the caller has a reference to the block, which is LIVE.
  *

@@ -1,8 +1,0 @@
-package main
-
-import "syscall"
-
-// apart keeps the terminal's Ctrl-C from the workers, which the storm ends by itself, and lets them die with it.
-func apart() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-}

@@ -18,6 +18,7 @@ func (p *Pool) change(need int, stage func(c *catalog.Change) error) (version ui
 		}
 		p.flushLocked()
 		err := p.changeLocked(c, stage)
+		from := p.names.Committed()
 		p.unlock()
 		if err == nil {
 			p.nameBell().Ring(ring.All)
@@ -25,7 +26,7 @@ func (p *Pool) change(need int, stage func(c *catalog.Change) error) (version ui
 		if !errors.Is(err, catalog.ErrFull) {
 			return c.Version(), err
 		}
-		if err := p.growNames(need - c.Staged); err != nil {
+		if err := p.growNames(from, need-c.Staged); err != nil {
 			return 0, err
 		}
 	}
@@ -56,10 +57,10 @@ func (p *Pool) changeLocked(c *catalog.Change, stage func(c *catalog.Change) err
 	return err
 }
 
-// growNames commits memory for n more entries of the catalog outside the lock, then makes them free under it. It fails if
-// the table has as many as it can have.
-func (p *Pool) growNames(n int) error {
-	from, limit := p.names.Committed(), len(p.arena.Names)
+// growNames commits memory for n more entries of the catalog outside the lock, then makes them free under it. from is how many
+// had memory when none was free. It fails if those were as many as there can be; another process may have committed all since.
+func (p *Pool) growNames(from, n int) error {
+	limit := len(p.arena.Names)
 	if from == limit {
 		return errNoEntry
 	}

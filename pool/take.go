@@ -97,11 +97,12 @@ func (p *Pool) carve(got []int, size uint64) (n int, err error) {
 		}
 		p.flushLocked()
 		n, err = p.carveLocked(got, size)
+		from := p.descs()
 		p.unlock()
 		if !errors.Is(err, errGrow) {
 			return n, err
 		}
-		if err := p.growDescs(); err != nil {
+		if err := p.growDescs(from); err != nil {
 			return 0, err
 		}
 	}
@@ -200,9 +201,9 @@ func (p *Pool) postpone(blocks ...int) {
 	p.pending.Unlock()
 }
 
-// growDescs commits the next step of the descriptor table outside the lock, then makes its descriptors free under it.
-func (p *Pool) growDescs() error {
-	from := p.descs()
+// growDescs commits the next step of the descriptor table outside the lock, then makes its descriptors free under it. from is
+// how many had memory when none was free, and less than there can be: another process may have committed all since.
+func (p *Pool) growDescs(from int) error {
 	to, err := p.arena.CommitDescs(from, from+1)
 	if err != nil {
 		return err

@@ -20,11 +20,11 @@ static int change_locked(ndpool *p, change *ch, stage_names *stage, void *arg)
     return status;
 }
 
-/* Commits memory for n more entries of the catalog outside the lock, then makes them free under it. It fails if the table
- * has as many as it can have. */
-static int grow_names(ndpool *p, uint32_t n)
+/* Commits memory for n more entries of the catalog outside the lock, then makes them free under it. from is how many had
+ * memory when none was free. It fails if those were as many as there can be; another process may have committed all since. */
+int pool_grow_names(ndpool *p, uint32_t from, uint32_t n)
 {
-    uint32_t from = catalog_committed(p->arena), limit = (uint32_t)p->arena->geo.limits.names, to;
+    uint32_t limit = (uint32_t)p->arena->geo.limits.names, to;
     if (from == limit)
         return STATUS_NO_ENTRY;
     n = n < 1 ? 1 : n < limit - from ? n : limit - from;
@@ -51,6 +51,7 @@ int pool_change(ndpool *p, uint32_t need, stage_names *stage, void *arg, uint64_
             return status;
         pool_flush_locked(p);
         status = change_locked(p, &ch, stage, arg);
+        uint32_t from = catalog_committed(p->arena);
         pool_unlock(p);
         if (status == NDPOOL_OK) {
             *version = ch.version;
@@ -58,7 +59,7 @@ int pool_change(ndpool *p, uint32_t need, stage_names *stage, void *arg, uint64_
         }
         if (status != STATUS_NO_ENTRY)
             return status;
-        status = grow_names(p, need > ch.staged ? need - ch.staged : 0);
+        status = pool_grow_names(p, from, need > ch.staged ? need - ch.staged : 0);
         if (status != NDPOOL_OK)
             return status;
     }

@@ -180,6 +180,7 @@ void pool_drop_locked(ndpool *p, uint32_t i, stripe *st);
 
 /* ---- take.c */
 int pool_take(ndpool *p, const meta *m, const int64_t *shape, bool fast, uint32_t *i);
+int pool_grow_descs(ndpool *p, uint32_t from);
 void pool_flush_locked(ndpool *p);
 void pool_end_locked(ndpool *p, uint32_t i);
 void pool_pend(ndpool *p, uint32_t i); /* has a BUSY block of this process ended when the lock is next held */
@@ -240,6 +241,7 @@ void pool_drop_value(ndpool *p, const held_value *h);
 typedef int stage_names(ndpool *p, change *ch, void *arg);
 /* Makes one change, all or nothing. need is how many entries it may take at most. */
 int pool_change(ndpool *p, uint32_t need, stage_names *stage, void *arg, uint64_t *version);
+int pool_grow_names(ndpool *p, uint32_t from, uint32_t n);
 int pool_disown_locked(ndpool *p, uint32_t slot);
 bool pool_wanted(arena *a, bool killed);
 int pool_version_error(const char *verb, const char *path, uint64_t expect, uint64_t found);

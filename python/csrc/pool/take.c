@@ -159,10 +159,11 @@ static int carve_locked(ndpool *p, uint32_t *got, int size, uint64_t bytes, int 
     return *n > 0 ? NDPOOL_OK : status;
 }
 
-/* Commits the next step of the descriptor table outside the lock, then makes its descriptors free under it. */
-static int grow_descs(ndpool *p)
+/* Commits the next step of the descriptor table outside the lock, then makes its descriptors free under it. from is how many
+ * had memory when none was free, and less than there can be: another process may have committed all since. */
+int pool_grow_descs(ndpool *p, uint32_t from)
 {
-    uint32_t from = pool_descs(p), to;
+    uint32_t to;
     int status = arena_commit_descs(p->arena, from, from + 1, &to);
     if (status == NDPOOL_OK)
         status = pool_lock(p);
@@ -186,10 +187,11 @@ static int carve(ndpool *p, uint32_t *got, int size, uint64_t bytes, int *n)
             return status;
         pool_flush_locked(p);
         status = carve_locked(p, got, size, bytes, n);
+        uint32_t from = pool_descs(p);
         pool_unlock(p);
         if (status != STATUS_GROW)
             return status;
-        status = grow_descs(p);
+        status = pool_grow_descs(p, from);
         if (status != NDPOOL_OK)
             return status;
     }

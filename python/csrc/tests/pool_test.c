@@ -307,6 +307,20 @@ static void test_growing_table(void)
     ndpool_free(p);
 }
 
+/* Two find at once that a table needs more memory, and one of them is first to commit the last step: the other must go on,
+ * and not ask the file system for nothing. */
+static void test_grow_after_another(void)
+{
+    ndpool *p = create((ndpool_options){.capacity = 1 << 20, .arrays = 1024, .names = 1024});
+    for (int k = 0; k < 2; k++)
+        CHECK(pool_grow_descs(p, 0) == NDPOOL_OK && pool_grow_names(p, 0, 1000) == NDPOOL_OK);
+    CHECK(pool_descs(p) == p->arena->n_descs && catalog_committed(p->arena) == p->arena->geo.limits.names);
+    CHECK(pool_grow_names(p, catalog_committed(p->arena), 1) == STATUS_NO_ENTRY);
+    clean(p);
+    ndpool_exit(p);
+    ndpool_free(p);
+}
+
 static void test_steal(void)
 {
     ndpool *p = create((ndpool_options){.capacity = 1 << 20});
@@ -871,7 +885,8 @@ int main(int argc, char **argv)
         {"bins", test_bins}, {"reuse", test_reuse}, {"shapes", test_shapes}, {"structured", test_structured},
         {"bad specs", test_bad_specs}, {"too large", test_too_large}, {"wait", test_wait},
         {"table full", test_table_full},
-        {"growing table", test_growing_table}, {"steal", test_steal}, {"retain", test_retain},
+        {"growing table", test_growing_table}, {"grow after another", test_grow_after_another},
+        {"steal", test_steal}, {"retain", test_retain},
         {"transfers", test_transfers},
         {"expiry", test_expiry}, {"seal", test_seal}, {"receive", test_receive}, {"options", test_options},
         {"close under arrays", test_close_under_arrays}, {"free race", test_free_race}, {"fork keeps", test_fork_keeps},

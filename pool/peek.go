@@ -37,31 +37,54 @@ func Peek(name string, o Options) (*Snapshot, error) {
 		return nil, fmt.Errorf("pool: %w", err)
 	}
 	p := newPool(a, alloc.New(a))
-	for i := range p.descs() {
-		if k := p.state(i).Kind(); k == layout.Live || k == layout.Private {
-			if e, ok := p.extent(i); ok {
-				_ = a.Fetch(e.Offset(), min(uint64(p.desc(i).Header.Load()), e.Size())) // what does not arrive is refused when it is read
-			}
-		}
-		p.peekRing(i)
-	}
-	p.peekNames()
+	p.peek()
 	return &Snapshot{p}, nil
 }
 
-// peekNames ends the change that was under way in the copy, makes the links, which were not copied, and fetches attributes.
+// peek copies what the tables need beside themselves.
+func (p *Pool) peek() {
+	for i := range p.descs() {
+		switch k := p.state(i).Kind(); {
+		case k != layout.Live && k != layout.Private:
+		case p.isRing(i):
+			p.peekBytes(i, p.desc(i).Bytes.Load())
+		default:
+			p.peekBytes(i, uint64(p.desc(i).Header.Load()))
+		}
+	}
+	p.peekNames()
+}
+
+// peekNames ends the change that was under way in the copy, fetches attributes, and makes the links, which were not copied. A name
+// whose attributes are gone by now leads nowhere, and is left out.
 func (p *Pool) peekNames() {
 	p.names.Roll()
+	for e := range p.names.Committed() {
+		v, ok := p.names.Named(e)
+		if i, alive := p.liveBlock(v.Attributes); ok && alive {
+			p.peekBytes(i, min(p.desc(i).Bytes.Load(), layout.MaxAttributes))
+		}
+	}
 	for i := range p.descs() {
 		p.refs.ForgetNames(i)
 	}
 	p.names.Rebuild()
-	for e := range p.names.Committed() {
-		v, ok := p.names.Named(e)
-		i, alive := p.liveBlock(v.Attributes)
-		if x, fits := p.extent(i); ok && alive && fits {
-			_ = p.arena.Fetch(x.Offset(), min(p.desc(i).Bytes.Load(), layout.MaxAttributes, x.Size())) // else it is refused when it is read
-		}
+}
+
+// peekBytes copies the first n bytes of block i, which is alive. If it is another block by now, so may the bytes be: in the copy it
+// becomes FREE, and is not there.
+func (p *Pool) peekBytes(i int, n uint64) {
+	e, ok := p.extent(i)
+	if !ok || n == 0 {
+		return // what has not arrived is refused when it is read
+	}
+	was, gen := p.state(i), p.gen(i)
+	err := p.arena.Fetch(e.Offset(), min(n, e.Size()))
+	if err == nil {
+		err = p.arena.FetchDesc(i)
+	}
+	if k := p.state(i).Kind(); err != nil || p.gen(i) != gen || k != layout.Live && k != layout.Private {
+		p.desc(i).State.Store(uint64(was.To(layout.Free, 0)))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/ndpool/ndpool/alloc"
+	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/dtype"
 )
 
@@ -123,4 +125,46 @@ func TestReapKeepsWhatIsPersistent(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Reaped{Processes: 1}, r)
 	require.FileExists(t, filepath.Join(dir, "test"))
+}
+
+// What becomes another block between the copy of the tables and that of its bytes is left out; the bytes of something else are
+// never taken for a text of attributes, or for an element type.
+func TestPeekLeavesOutWhatChanged(t *testing.T) {
+	p, dir := newTestPool(t, Options{Capacity: 1 << 20})
+	rec, err := dtype.Struct(dtype.Field{Name: "x", Type: dtype.Float32}, dtype.Field{Name: "y", Type: dtype.Int16})
+	require.NoError(t, err)
+	for _, path := range []string{"attributes", "record", "stays"} {
+		dt := map[bool]dtype.Type{true: rec, false: dtype.Uint8}[path == "record"]
+		a := must(p.Alloc(dt, 10))
+		_, err := p.Publish(path, a, Publish{Attrs: Attrs{"path": path}})
+		require.NoError(t, err)
+		a.Release()
+	}
+	a, err := arena.Peek(Options{Dir: dir}.location("test"))
+	require.NoError(t, err)
+	s := &Snapshot{newPool(a, alloc.New(a))}
+	defer s.Close()
+
+	_, err = p.SetAttrs("attributes", nil)
+	require.NoError(t, err)
+	require.NoError(t, p.Remove("record"))
+	for _, size := range []int{1 << 10, 1 << 8, 1 << 7, 1 << 6} { // all memory that is free
+		for {
+			b, err := p.AllocBlock(size)
+			if err != nil {
+				break
+			}
+			clear(b.Bytes())
+			defer b.Release()
+		}
+	}
+	s.pool.peek()
+	var found []string
+	for x, err := range s.List("") {
+		require.NoError(t, err)
+		found = append(found, x.Path+string(x.Attrs))
+	}
+	require.Equal(t, []string{`stays{"path":"stays"}`}, found)
+	_, err = s.Rings()
+	require.NoError(t, err)
 }

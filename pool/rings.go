@@ -155,20 +155,3 @@ func (p *Pool) sumEntries(info *RingInfo, r *ring.Ring) {
 		}
 	}
 }
-
-// peekRing copies the bytes of block i, if it is a ring. What became another block meanwhile is cleared, and is refused as no
-// ring when it is read. Precondition: the pool is a Snapshot's.
-func (p *Pool) peekRing(i int) {
-	e, ok := p.extent(i)
-	if k := p.state(i).Kind(); k != layout.Live && k != layout.Private || !ok || !p.isRing(i) {
-		return
-	}
-	gen, n := p.gen(i), min(p.desc(i).Bytes.Load(), e.Size())
-	err := p.arena.Fetch(e.Offset(), n)
-	if err == nil {
-		err = p.arena.FetchDesc(i)
-	}
-	if err != nil || p.gen(i) != gen {
-		clear(p.arena.Data(e.Offset(), n))
-	}
-}

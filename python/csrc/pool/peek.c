@@ -7,32 +7,35 @@
 
 #include <stdlib.h>
 
-/* Fetches the bytes of block i, a ring. What became another block meanwhile is cleared, and is no ring when it is read. */
-static void fetch_ring(const ndpool *p, uint32_t i, extent e)
+static bool peekable(const ndpool *p, uint32_t i)
 {
-    uint32_t asked = pool_gen(p, i);
-    uint64_t n = shm_load64(&pool_desc(p, i)->bytes);
-    n = n < extent_size(e) ? n : extent_size(e);
-    int status = arena_fetch(p->arena, extent_offset(e), n);
-    if (status == NDPOOL_OK)
-        status = arena_fetch_desc(p->arena, i);
-    if (status != NDPOOL_OK || pool_gen(p, i) != asked)
-        memset(arena_data(p->arena, extent_offset(e)), 0, n);
+    int kind = state_kind(pool_state(p, i));
+    return kind == NDPOOL_KIND_LIVE || kind == NDPOOL_KIND_PRIVATE;
 }
 
-/* Fetches what lies before the users' bytes of each array, and rings. What does not arrive is refused when it is read. */
-static void fetch_headers(const ndpool *p)
+/* Fetches the first n bytes of block i, which is alive. If it is another block by now, so may the bytes be: in the copy it
+ * becomes FREE, and is not there. */
+static void fetch_bytes(const ndpool *p, uint32_t i, uint64_t n)
+{
+    extent e;
+    if (!pool_extent(p, i, &e) || n == 0)
+        return; /* what has not arrived is refused when it is read */
+    state was = pool_state(p, i);
+    uint32_t asked = pool_gen(p, i);
+    int status = arena_fetch(p->arena, extent_offset(e), n < extent_size(e) ? n : extent_size(e));
+    if (status == NDPOOL_OK)
+        status = arena_fetch_desc(p->arena, i);
+    if (status != NDPOOL_OK || pool_gen(p, i) != asked || !peekable(p, i))
+        shm_store64(&pool_desc(p, i)->state, state_to(was, NDPOOL_KIND_FREE, 0)); /* of the copy */
+}
+
+/* Fetches rings, and what lies before the users' bytes of each other array. */
+static void fetch_blocks(const ndpool *p)
 {
     for (uint32_t i = 0, n = pool_descs(p); i < n; i++) {
-        int kind = state_kind(pool_state(p, i));
-        extent e;
-        if ((kind != NDPOOL_KIND_LIVE && kind != NDPOOL_KIND_PRIVATE) || !pool_extent(p, i, &e))
-            continue;
-        uint64_t header = shm_load32(&pool_desc(p, i)->header);
-        if (header != 0)
-            arena_fetch(p->arena, extent_offset(e), header < extent_size(e) ? header : extent_size(e));
-        if (pool_is_ring(p, i))
-            fetch_ring(p, i, e);
+        const ndpool_desc *d = pool_desc(p, i);
+        if (peekable(p, i))
+            fetch_bytes(p, i, pool_is_ring(p, i) ? shm_load64(&d->bytes) : shm_load32(&d->header));
     }
 }
 
@@ -49,7 +52,7 @@ int ndpool_peek(const char *name, const ndpool_options *o, ndpool **out)
     status = pool_new(a, &p);
     if (status != NDPOOL_OK)
         return status;
-    fetch_headers(p);
+    fetch_blocks(p);
     catalog_roll(&p->names); /* of the copy: entries that were copied half are left out */
     catalog_rebuild(&p->names);
     *out = p;

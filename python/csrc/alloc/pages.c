@@ -150,11 +150,19 @@ void pages_reset(page_map *p)
 
 static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
+/* How many zeros a word has. Most are all free or all used, and counting is a call where the processor is not known. */
+static uint32_t zeros_in(uint64_t w)
+{
+    if (w == 0)
+        return 64;
+    return w == UINT64_MAX ? 0 : (uint32_t)(64 - __builtin_popcountll(w));
+}
+
 /* The longest run of zeros within a word if it is longer than least. */
 static uint32_t inner(uint64_t w, uint32_t least)
 {
     uint64_t zeros = ~w;
-    if ((uint32_t)__builtin_popcountll(zeros) <= least)
+    if (zeros_in(w) <= least)
         return 0;
     uint32_t n = 0;
     for (; zeros != 0; n++)
@@ -170,7 +178,7 @@ static void summary(ndpool_page_node *leaf, const shm_u64 *words)
     bool whole = true; /* whether all were free */
     for (int i = 0; i < CHUNK_WORDS; i++) {
         uint64_t w = shm_get64(&words[i]);
-        free += (uint32_t)(64 - __builtin_popcountll(w));
+        free += zeros_in(w);
         if (w == 0) {
             run += 64;
             continue;

@@ -475,7 +475,7 @@ static PyMethodDef pool_methods[] = {
     {"fileno_dup", pool_fileno_dup, METH_NOARGS,
      "fileno_dup($self, /)\n--\n\nA new descriptor of the file, which the caller closes."},
     {"empty", FUNCTION(pool_empty), METH_FASTCALL | METH_KEYWORDS,
-     "empty($self, shape, dtype=None, order='C', *, zero=False, timeout=0.0)\n--\n\n"
+     "empty($self, shape, dtype=None, order='C', zero=False, timeout=0.0)\n--\n\n"
      "A new array in the pool. timeout is how long to wait for room; None: for ever."},
     {"retain", FUNCTION(pool_retain), METH_VARARGS | METH_KEYWORDS,
      "retain($self, handle, *, readonly=False)\n--\n\nThe array of a handle, if somebody still holds it."},

@@ -57,7 +57,7 @@ class Creators:
         timeout: float | None = 0.0,
     ) -> Array:
         """Returns an array whose content is whatever was there before."""
-        return self._core.empty(shape, float if dtype is None else dtype, order, timeout=timeout)
+        return self._core.empty(shape, dtype, order, False, timeout)
 
     def zeros(
         self,
@@ -68,7 +68,7 @@ class Creators:
         timeout: float | None = 0.0,
     ) -> Array:
         """Returns an array of zeros."""
-        return self._core.empty(shape, float if dtype is None else dtype, order, zero=True, timeout=timeout)
+        return self._core.empty(shape, dtype, order, True, timeout)
 
     def ones(
         self,
@@ -79,7 +79,7 @@ class Creators:
         timeout: float | None = 0.0,
     ) -> Array:
         """Returns an array of ones."""
-        made = self._core.empty(shape, float if dtype is None else dtype, order, timeout=timeout)
+        made = self._core.empty(shape, dtype, order, False, timeout)
         np.copyto(made, 1, casting="unsafe")
         return made
 
@@ -96,7 +96,7 @@ class Creators:
         if dtype is None:
             fill_value = np.asarray(fill_value)
             dtype = fill_value.dtype
-        made = self._core.empty(shape, dtype, order, timeout=timeout)
+        made = self._core.empty(shape, dtype, order, False, timeout)
         np.copyto(made, fill_value, casting="unsafe")
         return made
 
@@ -117,7 +117,8 @@ class Creators:
             (1,) * (ndmin - source.ndim) + source.shape,
             source.dtype if dtype is None else _sized(dtype, source),
             _order_of(source, order),
-            timeout=timeout,
+            False,
+            timeout,
         )
         np.copyto(made, source, casting="unsafe")
         return made
@@ -217,8 +218,8 @@ class Creators:
             source.shape if shape is None else shape,
             source.dtype if dtype is None else dtype,
             _order_of(source, order),
-            zero=zero,
-            timeout=timeout,
+            zero,
+            timeout,
         )
 
 

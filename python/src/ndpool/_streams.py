@@ -82,7 +82,7 @@ class StreamWriter(_End):
         timeout: float | None = 0.0,
     ) -> Array:
         """Returns an array in the pool for the next frame, whose content is whatever was there before. As Pool.empty."""
-        return self._core.pool.empty(shape, float if dtype is None else dtype, order, timeout=timeout)
+        return self._core.pool.empty(shape, dtype, order, False, timeout)
 
     def publish(self, x: Any, *, attributes: Mapping[str, Any] | None = None, timeout: float | None = None) -> int:
         """Publishes a frame, and returns its sequence number, which counts from 1 and never comes back.

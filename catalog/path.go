@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -43,6 +44,12 @@ func checkComponent(s string) error {
 		return fmt.Errorf("%w: %q is not UTF-8", ErrPath, s)
 	}
 	return nil
+}
+
+// IsComponent tells whether bytes that another process wrote can be a component: as CheckPath has it, and without a slash.
+func IsComponent(text []byte) bool {
+	return len(text) > 0 && len(text) <= layout.MaxComponent && utf8.Valid(text) && bytes.IndexByte(text, 0) < 0 &&
+		bytes.IndexByte(text, '/') < 0 && string(text) != "." && string(text) != ".."
 }
 
 // Find returns the entry of a path. Precondition, beside the lock: CheckPath agreed.

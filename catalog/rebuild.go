@@ -1,9 +1,6 @@
 package catalog
 
 import (
-	"bytes"
-	"unicode/utf8"
-
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/ndpool/ndpool/arena/layout"
@@ -70,10 +67,7 @@ func (t *Table) discard(e int) {
 func (t *Table) sound(e int) bool {
 	var buf [layout.MaxComponent + 1]byte
 	text, err := t.Text(buf[:0], e)
-	if err != nil || !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 || bytes.IndexByte(text, '/') >= 0 || !t.padded(e, len(text)) {
-		return false
-	}
-	if string(text) == "." || string(text) == ".." {
+	if err != nil || !IsComponent(text) || !t.padded(e, len(text)) {
 		return false
 	}
 	v := t.Value(e)

@@ -78,7 +78,7 @@ func (p *Pool) storeAttrs(at Attrs) (Block, error) {
 	}
 	mem, err := b.bytes()
 	if err != nil {
-		b.Release()
+		b.end()
 		return Block{}, err
 	}
 	copy(mem, text)

@@ -63,6 +63,9 @@ func (h *harvest) add(t *catalog.Table, e, depth int, path *[layout.MaxNameDepth
 		return err
 	}
 	r.to = len(h.text)
+	if !catalog.IsComponent(h.text[r.from:]) { // a scribble; paths are made of it, also those of files
+		return catalog.ErrTorn
+	}
 	h.lack[1] += r.to - r.from - layout.MaxComponent
 	path[depth] = len(h.rows)
 	h.rows = append(h.rows, r)

@@ -102,7 +102,7 @@ func (p *Pool) changeNames(b *publication) (version uint64, err error) {
 // release lets go of the texts, which by now the names hold, or nobody does.
 func (b *publication) release() {
 	for _, t := range b.texts {
-		t.Release()
+		t.end()
 	}
 }
 

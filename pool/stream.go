@@ -129,7 +129,7 @@ func (w *StreamWriter) Publish(ctx context.Context, a *Array, attrs ...Attrs) (s
 		sequence, err = w.publish(ctx, &e)
 	}
 	if e.Attributes != 0 {
-		text.Release() // by now the frame holds it, or nobody does
+		text.end() // by now the frame holds it, or nobody does
 	}
 	if err != nil {
 		return 0, waitError("publish", w.path, "the readers", err)

@@ -194,16 +194,26 @@ func valueText(v any) string {
 	return encode(v, "")
 }
 
-// encode writes JSON that cannot steer a terminal.
+// encode returns JSON that cannot steer a terminal.
 func encode(v any, indent string) string {
+	var b strings.Builder
+	if err := writeJSON(&b, v, indent); err != nil {
+		return err.Error()
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// writeJSON writes a JSON document that cannot steer a terminal, and a newline.
+func writeJSON(w io.Writer, v any, indent string) error {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", indent)
 	if err := enc.Encode(v); err != nil {
-		return err.Error()
+		return err
 	}
-	return escaped(strings.TrimSuffix(b.String(), "\n"))
+	_, err := io.WriteString(w, escaped(b.String()))
+	return err
 }
 
 // escaped writes what cannot be printed as JSON escapes.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,10 +77,7 @@ func (e *env) emit(v any, text func(w io.Writer)) error {
 		text(e.out)
 		return nil
 	}
-	enc := json.NewEncoder(e.out)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return writeJSON(e.out, v, "  ")
 }
 
 // interruptible returns a context that ends when the process is told to end. The verbs that clean up after themselves

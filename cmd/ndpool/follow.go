@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -121,9 +120,7 @@ func frameOf(f *pool.Frame) frameJSON {
 // write writes a frame as a line, with titles above the first.
 func (v *frameJSON) write(e *env, first bool) error {
 	if e.JSON {
-		enc := json.NewEncoder(e.out)
-		enc.SetEscapeHTML(false)
-		return enc.Encode(v)
+		return writeJSON(e.out, v, "")
 	}
 	const line = "%10v  %8v  %8v  %-12v  %-16v  %9v  %v\n"
 	text := ""

@@ -68,14 +68,14 @@ func (c *lsCmd) Run(e *env) error {
 	err = e.emit(l, func(w io.Writer) {
 		if c.Quiet {
 			for _, p := range l.Pools {
-				fmt.Fprintln(w, clean(p.Name))
+				fmt.Fprintln(w, oneLine(p.Name))
 			}
 			return
 		}
 		writeList(w, l)
 	})
 	for _, u := range l.Unreadable {
-		e.note("%s: %s", clean(u.Name), clean(u.Error))
+		e.note("%s: %s", oneLine(u.Name), oneLine(u.Error))
 	}
 	return err
 }

@@ -176,7 +176,7 @@ func newTable(titles ...string) *table { return &table{titles: titles} }
 func (t *table) row(cells ...any) {
 	r := make([]string, len(cells))
 	for k, c := range cells {
-		r[k] = fmt.Sprint(c)
+		r[k] = oneLine(fmt.Sprint(c))
 	}
 	t.rows = append(t.rows, r)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -108,7 +107,7 @@ func (c *topCmd) look(e *env) (topJSON, error) {
 // frame writes one frame.
 func (c *topCmd) frame(e *env, v topJSON, live, first bool) error {
 	if e.JSON {
-		return json.NewEncoder(e.out).Encode(v)
+		return writeJSON(e.out, v, "")
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "ndpool top  %s\n\n", v.Time.Format("15:04:05"))

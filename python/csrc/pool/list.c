@@ -35,9 +35,11 @@ typedef struct harvest {
 static bool add(void *arg, uint32_t e, int depth)
 {
     harvest *h = arg;
-    char text[NDPOOL_MAX_COMPONENT];
+    char text[NDPOOL_MAX_COMPONENT + 1];
     int bytes = catalog_text(h->names, e, text);
-    if (bytes < 0) {
+    if (bytes >= 0)
+        text[bytes] = 0;
+    if (bytes < 0 || !text_check(text, (size_t)bytes)) { /* a scribble; paths are made of it, also those of files */
         h->status = STATUS_TORN;
         return false;
     }

@@ -29,7 +29,9 @@ func (f *file) know(st *unix.Stat_t) { f.dev, f.ino = uint64(st.Dev), st.Ino }
 // have closed this one, and its number may be another file's now.
 func (f *file) isOurs(fd int) error {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	if err := unix.Fstat(fd, &st); errors.Is(err, unix.EBADF) {
+		return fmt.Errorf("%s: %w: somebody closed the segment's descriptor %d", f.path, ErrDescriptor, fd)
+	} else if err != nil {
 		return wrapPath("stat", f.path, err)
 	}
 	if uint64(st.Dev) != f.dev || st.Ino != f.ino {

@@ -28,7 +28,7 @@ import (
 // and the catalog must be as if the operation had not begun, or as if it had ended.
 //
 // TestCrashEverywhere lets "processes" of one program die, which is fast enough for every pair (k, j); TestCrashKill
-// kills real ones. NDPOOL_TORTURE=1 takes all pairs, and pairs of real processes.
+// kills real ones. NDPOOL_LONG=1 takes all pairs, and pairs of real processes.
 
 // victimRun lets op die after its k-th store and reports whether it did; otherwise op ended, with err.
 func victimRun(k int, op func() error) (died bool, err error) {
@@ -207,7 +207,7 @@ func openHeapUnswept(h *arena.Heap) (*Pool, error) {
 
 func TestCrashEverywhere(t *testing.T) {
 	stride := 211
-	if os.Getenv("NDPOOL_TORTURE") != "" {
+	if os.Getenv("NDPOOL_LONG") != "" {
 		stride = 1
 	}
 	cases := 0

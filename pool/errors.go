@@ -26,8 +26,6 @@ var (
 	ErrMismatch = errors.New("array does not match")
 	// ErrView is returned for an operation that wants a whole array.
 	ErrView = errors.New("array is a view")
-	// ErrReadOnly is returned for writable access to a sealed or read-only array.
-	ErrReadOnly = errors.New("array is read-only")
 	// ErrCorrupt is returned when the segment contradicts its own format: see CorruptError.
 	ErrCorrupt = errors.New("segment is corrupt")
 	// ErrOptions is returned by Open when the pool was created with other options than asked for.
@@ -83,6 +81,7 @@ var (
 	ErrProcesses   = arena.ErrProcesses      // the process table is full
 	ErrLockTimeout = arena.ErrLockTimeout    // a living process does not let go of the lock
 	ErrNoMemory    = arena.ErrNoMemory       // the file system is full
+	ErrDescriptor  = arena.ErrDescriptor     // somebody closed the segment's descriptor
 	ErrUnsupported = arena.ErrUnsupported    // not Linux
 
 	errGrow    = errors.New("descriptor table must grow")

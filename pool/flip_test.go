@@ -130,14 +130,14 @@ func ringSpots(r handRing, i int, start uint64) (spots []spot) {
 	return spots
 }
 
-// bits returns which bits of a byte are flipped: all of them in a torture; else one, or all where every bit has a meaning of
+// bits returns which bits of a byte are flipped: all of them in a long run; else one, or all where every bit has a meaning of
 // its own. Most bytes of records of which there are many are left out.
 func (s spot) bits(was *arena.Arena) (bits []int) {
 	all := []int{0, 1, 2, 3, 4, 5, 6, 7}
 	if s.off%29 != 0 && s.common(was) {
 		return nil
 	}
-	if torture() {
+	if long() {
 		return all
 	}
 	switch s.field {
@@ -211,7 +211,7 @@ func TestFlippedBitsAreNoticed(t *testing.T) {
 				switch {
 				case testing.Short():
 					step *= 37
-				case name == "rest" && !torture():
+				case name == "rest" && !long():
 					step *= 3 // most is as in the other one
 				}
 				for i := k; i < len(spots) && !t.Failed(); i += step {

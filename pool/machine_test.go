@@ -297,7 +297,7 @@ func poolProperty(t *rapid.T) {
 
 func TestPoolMachine(t *testing.T) {
 	n := 1
-	if torture() {
+	if long() {
 		n = 200
 	}
 	if f := flag.Lookup("rapid.steps"); f.Value.String() == f.DefValue {

@@ -198,13 +198,13 @@ func (c *churner) stop() error {
 // churnOptions are of a pool that is always nearly full: of bytes, tickets and descriptors.
 var churnOptions = Options{Capacity: 3 << 20, Arrays: 300, Processes: 8, Tickets: 40, Names: 1, Grace: time.Millisecond}
 
-// torture tells whether tests should take long.
-func torture() bool { return os.Getenv("NDPOOL_TORTURE") != "" }
+// long tells whether tests should take long.
+func long() bool { return os.Getenv("NDPOOL_LONG") != "" }
 
 // churnTime is how long a test churns.
 func churnTime() time.Duration {
 	switch {
-	case torture():
+	case long():
 		return 5 * time.Minute
 	case testing.Short():
 		return time.Second

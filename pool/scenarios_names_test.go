@@ -88,7 +88,7 @@ func wantErr(err, want error) error {
 	if errors.Is(err, want) {
 		return nil
 	}
-	return fmt.Errorf("got %v, expected %v", err, want)
+	return fmt.Errorf("got %w, expected %v", err, want)
 }
 
 // warm has the victim cache blocks for attributes: taking them from the allocator is another scenario.

@@ -42,7 +42,7 @@ func allocOp(dt dtype.Type, shape ...int) func(v, _ *Pool) (func() error, error)
 }
 
 // scenarios are all operations that store to shared memory.
-var scenarios = slices.Concat(nameScenarios, lockScenarios, ringScenarios, []scenario{
+var scenarios = slices.Concat(nameScenarios, lockScenarios, ringScenarios, gapScenarios, []scenario{
 	{"alloc-refill", allocOp(dtype.Uint8, 1000)},
 	{"alloc-pages", allocOp(dtype.Uint8, 9000)},
 	{"alloc-large", allocOp(dtype.Uint8, 100_000)},

@@ -302,7 +302,7 @@ func scribbles(t *testing.T, n int) (from, to uint64) {
 		return seed, seed + 1
 	}
 	switch {
-	case torture():
+	case long():
 		n *= 100
 	case testing.Short():
 		n /= 10

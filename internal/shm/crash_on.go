@@ -19,6 +19,7 @@ var armed struct {
 	count  int    // stores since Arm
 	die    func() // ends the "process"; does not return
 	dead   bool   // after a death in process: stores of the unwinding goroutine vanish
+	vain   int    // stores that vanished since
 }
 
 // Arm lets die run right after the k-th store from now, k from 1. With k 0 stores are only counted.
@@ -35,7 +36,7 @@ func Arm(k int, die func()) {
 func Disarm() int {
 	armed.Lock()
 	defer armed.Unlock()
-	armed.active, armed.dead = false, false
+	armed.active, armed.dead, armed.vain = false, false, 0
 	return armed.count
 }
 
@@ -54,9 +55,18 @@ func Vanish() {
 	runtime.Goexit()
 }
 
+// vainLimit is how many stores of the dead may vanish. A deferred call that wants the lock would try for ever; it is ended, too.
+const vainLimit = 10_000
+
 func swallow() bool {
 	armed.Lock()
 	defer armed.Unlock()
+	if armed.dead {
+		armed.vain++
+	}
+	if armed.vain > vainLimit {
+		runtime.Goexit()
+	}
 	return armed.dead
 }
 
@@ -71,6 +81,7 @@ func point() {
 	hit := armed.count == armed.left
 	armed.Unlock()
 	if hit {
+		tellSite()
 		die()
 	}
 }

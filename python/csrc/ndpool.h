@@ -54,7 +54,6 @@ typedef enum ndpool_status {
     NDPOOL_ERR_FOREIGN,      /* handle is not of this pool */
     NDPOOL_ERR_SPEC,         /* a dtype or shape that no array can have */
     NDPOOL_ERR_MISMATCH,     /* array is not what the caller takes it for */
-    NDPOOL_ERR_READ_ONLY,    /* writable access to a sealed or read-only array */
     NDPOOL_ERR_CORRUPT,      /* segment contradicts its own format */
     NDPOOL_ERR_OPTIONS,      /* pool was created with other options */
     NDPOOL_ERR_DEAD,         /* process is not attached */

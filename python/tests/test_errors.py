@@ -52,7 +52,6 @@ def test_statuses_are_unique() -> None:
         (errors.SpecError, ValueError),
         (errors.DTypeError, TypeError),
         (errors.ClosedError, ValueError),
-        (errors.ReadOnlyError, ValueError),
         (errors.DeadError, ProcessLookupError),
         (errors.ForkedError, RuntimeError),
         (errors.PathError, ValueError),

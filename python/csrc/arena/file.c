@@ -22,7 +22,9 @@ int file_is_ours(arena *a, int fd)
 {
     struct stat st;
     if (fstat(fd, &st))
-        return fail_errno(NDPOOL_ERR_SYSTEM, "stat %s", a->path);
+        return errno != EBADF ? fail_errno(NDPOOL_ERR_SYSTEM, "stat %s", a->path)
+                              : fail(NDPOOL_ERR_DESCRIPTOR,
+                                     "%s: descriptor of the segment is lost: somebody closed the segment's descriptor %d", a->path, fd);
     if (st.st_dev == a->dev && st.st_ino == a->ino)
         return NDPOOL_OK;
     return fail(NDPOOL_ERR_DESCRIPTOR,

@@ -88,7 +88,6 @@ static const char *const names[NDPOOL_ERR_END] = {
     [NDPOOL_ERR_FOREIGN] = "foreign",
     [NDPOOL_ERR_SPEC] = "spec",
     [NDPOOL_ERR_MISMATCH] = "mismatch",
-    [NDPOOL_ERR_READ_ONLY] = "read-only",
     [NDPOOL_ERR_CORRUPT] = "corrupt",
     [NDPOOL_ERR_OPTIONS] = "options",
     [NDPOOL_ERR_DEAD] = "dead",

@@ -40,6 +40,8 @@ int shm_disarm(void);
 /* Ends this process as SIGKILL does. */
 void shm_kill(void);
 void shm_point(void);
+/* Notes where the next store is, for scripts/coverage. */
+void shm_at(const char *file, int line);
 #else
 static inline void shm_point(void) {}
 #endif
@@ -157,5 +159,24 @@ static inline void shm_copy(void *to, const void *from, size_t n)
     memcpy(to, from, n);
     shm_point();
 }
+
+#ifdef NDPOOL_CRASH
+#define SHM_HERE(call) (shm_at(__FILE__, __LINE__), call)
+#define shm_store64(w, v) SHM_HERE(shm_store64(w, v))
+#define shm_store32(w, v) SHM_HERE(shm_store32(w, v))
+#define shm_publish64(w, v) SHM_HERE(shm_publish64(w, v))
+#define shm_publish32(w, v) SHM_HERE(shm_publish32(w, v))
+#define shm_put64(w, v) SHM_HERE(shm_put64(w, v))
+#define shm_put32(w, v) SHM_HERE(shm_put32(w, v))
+#define shm_cas64(w, old, v) SHM_HERE(shm_cas64(w, old, v))
+#define shm_cas32(w, old, v) SHM_HERE(shm_cas32(w, old, v))
+#define shm_or64(w, mask) SHM_HERE(shm_or64(w, mask))
+#define shm_or32(w, mask) SHM_HERE(shm_or32(w, mask))
+#define shm_and64(w, mask) SHM_HERE(shm_and64(w, mask))
+#define shm_add64(w, n) SHM_HERE(shm_add64(w, n))
+#define shm_add32(w, n) SHM_HERE(shm_add32(w, n))
+#define shm_swap32(w, v) SHM_HERE(shm_swap32(w, v))
+#define shm_copy(to, from, n) SHM_HERE(shm_copy(to, from, n))
+#endif
 
 #endif

@@ -6,7 +6,7 @@
  * locks are dropped as the kernel would. That is fast enough to let a recoverer die too, after every store of his.
  * Kills: the victim is a process, and its death is SIGKILL.
  *
- * NDPOOL_TORTURE=1 takes all pairs of deaths; else one of PAIRS.
+ * NDPOOL_LONG=1 takes all pairs of deaths; else one of PAIRS.
  */
 #include "tests/scenarios.h"
 
@@ -184,13 +184,13 @@ static bool kill_case(const scenario *sc, int k, int *bad)
     return WIFSIGNALED(status) || child_died;
 }
 
-static int jumps(const scenario *sc, bool torture, int *cases)
+static int jumps(const scenario *sc, bool all_pairs, int *cases)
 {
     int bad = 0;
     bool both;
     for (int k = 1; bad == 0 && jump_case(sc, k, 0, &both, &bad); k++) {
         *cases += 1;
-        for (int j = torture ? 1 : 1 + 7 * k % PAIRS; bad == 0; j += torture ? 1 : PAIRS) {
+        for (int j = all_pairs ? 1 : 1 + 7 * k % PAIRS; bad == 0; j += all_pairs ? 1 : PAIRS) {
             *cases += 1;
             jump_case(sc, k, j, &both, &bad);
             if (!both)
@@ -210,7 +210,7 @@ static int kills(const scenario *sc, int step, int *cases)
 
 int main(int argc, char **argv)
 {
-    bool torture = getenv("NDPOOL_TORTURE") != NULL;
+    bool all_pairs = getenv("NDPOOL_LONG") != NULL;
     const char *only = argc > 2 ? argv[2] : NULL;
     int bad = 0, cases = 0;
     snprintf(dir, sizeof dir, "/dev/shm/ndpool-crash-XXXXXX");
@@ -222,8 +222,8 @@ int main(int argc, char **argv)
             continue;
         bad += learn_outcomes(sc);
         if (!sc->forks)
-            bad += jumps(sc, torture, &cases);
-        bad += kills(sc, torture || sc->forks ? 1 : 7, &cases);
+            bad += jumps(sc, all_pairs, &cases);
+        bad += kills(sc, all_pairs || sc->forks ? 1 : 7, &cases);
     }
     rmdir(dir);
     printf("crash: %d deaths, %d wrong\n", cases, bad);

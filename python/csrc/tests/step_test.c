@@ -4,7 +4,7 @@
  * after stores only; this shows that nothing else matters. The path through an operation is learned by stepping with
  * ptrace; then a victim for each instruction runs to a breakpoint there. On amd64 only.
  *
- * NDPOOL_TORTURE=1 takes every instruction of the long operations too, which else are taken in steps of a prime.
+ * NDPOOL_LONG=1 takes every instruction of the long operations too, which else are taken in steps of a prime.
  */
 #include "tests/scenarios.h"
 
@@ -185,7 +185,7 @@ int main(int argc, char **argv)
     for (size_t k = 0; k < sizeof steps / sizeof steps[0] && !bad; k++) {
         if (argc > 2 && strcmp(argv[2], steps[k].name) != 0)
             continue;
-        bad = step_through(scenario_named(steps[k].name), getenv("NDPOOL_TORTURE") ? 1 : steps[k].stride);
+        bad = step_through(scenario_named(steps[k].name), getenv("NDPOOL_LONG") ? 1 : steps[k].stride);
     }
     rmdir(dir);
     return bad != 0;

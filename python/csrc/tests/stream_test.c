@@ -664,11 +664,14 @@ static void check_frame(const ndpool_frame *f)
     CHECK(f->text_bytes == 0 || memcmp(f->text, "{\"k\":3}", 7) == 0);
 }
 
+static atomic_int opened; /* readers of a race */
+
 static void *race_reader(void *arg)
 {
     race *g = arg;
     ndpool_reader *r;
     OK(ndpool_reader_open(g->of, "race", g->open, &r));
+    atomic_fetch_add(&opened, 1);
     for (;;) {
         ndpool_frame f;
         int status = ndpool_reader_read(r, g->read, PATIENCE, NULL, NULL, &f);
@@ -694,9 +697,11 @@ static void race_with(const ndpool_ring_options *o, int frames)
     both();
     race races[4] = {{.of = q, .read = NDPOOL_NEXT, .open = NDPOOL_EVERY}, {.of = q}, {.of = p, .read = NDPOOL_NEXT, .open = NDPOOL_EVERY}, {.of = p}};
     OK(ndpool_writer_open(p, "race", o, &racer));
+    atomic_store(&opened, 0);
     for (int k = 0; k < 4; k++)
         CHECK(pthread_create(&readers[k], NULL, race_reader, &races[k]) == 0);
-    spin_nap(5000000); /* they have all opened it, which the first frame tells by skipped */
+    while (atomic_load(&opened) < 4) /* else the first frame's skipped would be that of who came late */
+        spin_nap(100000);
     CHECK(pthread_create(&t, NULL, race_writer, &frames) == 0);
     pthread_join(t, NULL);
     ndpool_writer_close(racer);

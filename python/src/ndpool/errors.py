@@ -55,7 +55,6 @@ __all__ = [
     "PoolNameError",
     "PrivateError",
     "ProcessesError",
-    "ReadOnlyError",
     "RecalledError",
     "SealedError",
     "ShutDown",
@@ -188,12 +187,6 @@ class MismatchError(NdpoolError, ValueError):
     """An array is not what the caller takes it for."""
 
     status = "mismatch"
-
-
-class ReadOnlyError(NdpoolError, ValueError):
-    """Writable access to a sealed or read-only array."""
-
-    status = "read-only"
 
 
 class CorruptError(NdpoolError, RuntimeError):
@@ -416,7 +409,7 @@ class NotLockedError(NdpoolError, RuntimeError):
 
 
 class KindError(NdpoolError, TypeError):
-    """A stream or queue where an array is wanted, or the other way round."""
+    """A stream or queue where an array is wanted, or the other way round. Or a pickle, at a queue's end with pickles=False."""
 
     status = "kind"
 

@@ -8,8 +8,8 @@ PKGS    := ./...
 CORE    := $(MAKE) --no-print-directory -s -C python/csrc
 PYTHON3  = $(firstword $(shell scripts/pythons))
 
-.PHONY: all build lib demo test lint unit race crash model fuzz-short bench bench-load bench-streams arm64-build test-arm64 storm torture soak generate clean help \
-	c c-crash c-sanitize c-fuzz twins python duel flow
+.PHONY: all build lib demo test lint unit race crash model fuzz-short bench bench-load bench-streams bench-compare peers peers-short \
+	arm64-build test-arm64 torture torture-short crash-pairs coverage generate clean help c c-crash c-sanitize c-fuzz twins python duel flow
 
 all: build
 
@@ -31,7 +31,6 @@ test: ## everything: lint, tests, race detector, crash build, models, fuzzing, a
 	@$(STAGE) unit        $(MAKE) --no-print-directory unit
 	@$(STAGE) race        $(MAKE) --no-print-directory race
 	@$(STAGE) crash       $(MAKE) --no-print-directory crash
-	@$(STAGE) storm       $(MAKE) --no-print-directory storm
 	@$(STAGE) c           $(MAKE) --no-print-directory c
 	@$(STAGE) c-crash     $(MAKE) --no-print-directory c-crash
 	@$(STAGE) c-sanitize  $(MAKE) --no-print-directory c-sanitize
@@ -39,7 +38,9 @@ test: ## everything: lint, tests, race detector, crash build, models, fuzzing, a
 	@$(STAGE) twins       $(MAKE) --no-print-directory twins
 	@$(STAGE) python      $(MAKE) --no-print-directory python
 	@$(STAGE) duel        $(MAKE) --no-print-directory duel
+	@$(STAGE) torture     $(MAKE) --no-print-directory torture-short
 	@$(STAGE) flow        $(MAKE) --no-print-directory flow
+	@$(STAGE) peers       $(MAKE) --no-print-directory peers-short
 	@$(STAGE) fuzz        $(MAKE) --no-print-directory fuzz-short
 	@$(STAGE) arm64-build $(MAKE) --no-print-directory arm64-build
 	@$(STAGE) model       $(MAKE) --no-print-directory model
@@ -50,7 +51,10 @@ lint: ## gofmt, go vet, staticcheck, ruff, mypy, and the house rules; gcc's warn
 	$(GO) vet $(PKGS)
 	$(GO) vet -tags ndpool_crash $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
+	cd bench/peers && $(GO) vet ./...
 	scripts/python-lint $(PYTHON3)
+	python3 -B bench/peers/report.py --check
+	python3 -B bench/peers/report_test.py
 	scripts/house-rules
 
 unit: ## the tests
@@ -61,9 +65,6 @@ race: ## the tests under the race detector, on the same-process twin
 
 crash: ## die after every shared store of every operation, and of the recovery
 	$(GO) test -tags ndpool_crash -run Crash ./internal/shm ./pool
-
-storm: ## many processes, random SIGKILL, SIGSTOP and SIGCONT; MINUTES=n for longer
-	$(GO) run ./fuzz/storm $(if $(MINUTES),-minutes $(MINUTES),-minutes 0.25)
 
 lib: ## the C library libndpool.so and its header, in build/c/plain
 	$(CORE) -j lib
@@ -92,9 +93,16 @@ twins: ## the same traces through Go and C leave the same words
 python: build ## the tests of the Python package, by every CPython from 3.11 on that is to be had
 	NDPOOL_CLI=$(BIN)/ndpool scripts/python-test
 
-duel: ## the examples of Go with Python, and a storm of both on one pool; MINUTES=n for longer
+duel: ## the examples of Go with Python
 	NDPOOL_PYTHON=$$(scripts/venv $(PYTHON3)) $(GO) test -count=1 ./examples/...
-	$(GO) run ./fuzz/storm -minutes $(or $(MINUTES),0.3) -python $$(scripts/venv $(PYTHON3))
+
+torture: ## Go and Python processes, all verbs, everything that can go wrong, for an hour; MINUTES=n, SEED=n, FLAGS=... (-h lists them)
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/torture ./fuzz/torture
+	$(BIN)/torture -minutes $(or $(MINUTES),60) $(if $(SEED),-seed $(SEED)) -python $$(scripts/venv $(PYTHON3)) $(FLAGS)
+
+torture-short: ## the same for half a minute
+	@$(MAKE) --no-print-directory torture MINUTES=0.5
 
 flow: ## streams and queues between Go and Python processes, some of them killed; what it looks for is found; MINUTES=n for longer
 	@mkdir -p $(BIN)
@@ -128,16 +136,24 @@ bench-load: ## an HDF5 file of 1 GiB into a pool, beside h5py alone and cute-shm
 bench-streams: ## streams and queues beside pipes, multiprocessing.Queue and a semaphore with a copy; takes some minutes
 	scripts/bench-streams
 
-torture: ## the crash builds with all pairs of deaths, and a death at each instruction also of the slow paths; long
-	NDPOOL_TORTURE=1 $(GO) test -timeout 2h -tags ndpool_crash -run Crash ./pool
-	$(CORE) -j VARIANT=crash $(CURDIR)/build/c/crash/crash_test
-	NDPOOL_TORTURE=1 build/c/crash/crash_test $(CURDIR)
-	$(CORE) -j tests
-	NDPOOL_TORTURE=1 build/c/plain/step_test $(CURDIR)
+peers: ## ndpool beside what one would use instead, into bench/results and bench/README.md; takes half an hour. FLAGS=... (-h lists them)
+	scripts/peers $(FLAGS)
 
-soak: ## a storm of Go and Python processes for an hour, and streams and queues between them for as long, or MINUTES=n each
-	$(MAKE) duel MINUTES=$(or $(MINUTES),60)
-	$(MAKE) flow MINUTES=$(or $(MINUTES),60)
+peers-short: ## each workload of the peers that need nothing fetched, for a moment: that they work
+	scripts/peers --short
+
+bench-compare: ## the benchmarks of this tree beside those of REF=commit, by benchstat; BENCH=regexp, COUNT=n
+	scripts/bench-compare $(or $(REF),HEAD) '$(or $(BENCH),.)' $(or $(COUNT),6)
+
+coverage: ## which crash points the crash builds died at, and which error returns the tests took
+	scripts/coverage
+
+crash-pairs: ## the crash builds with all pairs of deaths, and a death at each instruction also of the slow paths; long
+	NDPOOL_LONG=1 $(GO) test -timeout 2h -tags ndpool_crash -run Crash ./pool
+	$(CORE) -j VARIANT=crash $(CURDIR)/build/c/crash/crash_test
+	NDPOOL_LONG=1 build/c/crash/crash_test $(CURDIR)
+	$(CORE) -j tests
+	NDPOOL_LONG=1 build/c/plain/step_test $(CURDIR)
 
 generate: ## the size classes, the C header and the tables of docs/FORMAT.md, from arena/layout
 	$(GO) generate ./...

@@ -2,6 +2,6 @@
 
 package victim
 
-import "syscall"
+import "os/exec"
 
-func apart() *syscall.SysProcAttr { return nil }
+func apart(*exec.Cmd) {}

@@ -23,7 +23,7 @@ type Victim struct {
 // Start starts a worker, which dies with this process. Wait must be called.
 func Start(cmd *exec.Cmd) (*Victim, error) {
 	v := &Victim{cmd: cmd}
-	cmd.SysProcAttr = apart()
+	apart(cmd)
 	var err error
 	if v.In, err = cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -40,12 +40,19 @@ func (v *Victim) Wait() (killed bool, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.dead = true
-	return v.killed && wasKilled(err), err
+	return v.killed && WasKilled(err), err
 }
 
-func wasKilled(err error) bool {
+// WasKilled tells whether an end that Wait has told of is due to SIGKILL, whoever has sent it.
+func WasKilled(err error) bool { return Signal(err) == syscall.SIGKILL }
+
+// Signal returns the signal that ended a worker, given what Wait has told; -1 if none did.
+func Signal(err error) syscall.Signal {
 	var ee *exec.ExitError
-	return errors.As(err, &ee) && ee.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL
+	if !errors.As(err, &ee) {
+		return -1
+	}
+	return ee.Sys().(syscall.WaitStatus).Signal()
 }
 
 // Pid returns the worker's process id.

@@ -86,6 +86,25 @@ def test_the_verb_with_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert not {f for f in set(os.listdir("/dev/shm")) - before if f.startswith(f"ndpool-evaluate-{os.getpid()}-")}
 
 
+def test_the_verb_with_other_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What lies in other files is neither shared nor copied, unless that is said: then it is both."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "other.h5", "w") as f:
+        f["x"] = np.zeros(1000)
+    with h5py.File(tmp_path / "f.h5", "w") as f:
+        f["own"] = np.zeros(10)
+        f["door"] = h5py.ExternalLink("other.h5", "/x")
+        layout = h5py.VirtualLayout((1000,), "f8")
+        layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (1000,))
+        f.create_virtual_dataset("virtual", layout)
+    for options, nbytes, count in (((), 80, 1), (("--external",), 16080, 3)):
+        assert main(("--json", "evaluate", str(tmp_path / "f.h5"), "-n", "1", "-t", "0.02", *options)) == 0
+        (found,) = json.loads(capsys.readouterr().out)["evaluated"]
+        assert (found["bytes"], found["arrays"]) == (nbytes, count)
+        copies = _evaluate._from_file(Source("", "", "", str(tmp_path / "f.h5"), "/", bool(options)))
+        assert (sum(a.nbytes for a in copies), len(copies)) == (nbytes, count)
+
+
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_picture(capsys: pytest.CaptureFixture[str], source: Source, tmp_path: Path, kind: str) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: the picture is not tested")

@@ -328,6 +328,64 @@ def test_links(pool: ndpool.Pool, tmp_path: Path) -> None:
     assert "another file" in told["/door"] and "another file" in told["/through"]
 
 
+def test_external(pool: ndpool.Pool, tmp_path: Path) -> None:
+    """Other files are read if that is said: as groups and arrays of the file itself, each array once, and circles end."""
+    with h5py.File(tmp_path / "other.h5", "w") as f:
+        f["x"] = np.arange(4)
+        f["x"].attrs["unit"] = "m"
+        f["y"] = f["x"]
+        f["back"] = h5py.ExternalLink("f.h5", "/")
+        f["g/up"] = h5py.SoftLink("/")
+    (tmp_path / "sub").mkdir()
+    path = tmp_path / "f.h5"
+    with h5py.File(path, "w") as f:
+        f["own"] = np.arange(3)
+        f["door"] = h5py.ExternalLink("other.h5", "/")
+        f["again"] = h5py.ExternalLink("other.h5", "/x")
+        f["through"] = h5py.SoftLink("/door/x")
+        f["lost"] = h5py.ExternalLink("missing.h5", "/x")
+        f["astray"] = h5py.ExternalLink("other.h5", "/nothing")
+    wanted = ["again", "door/x", "door/y", "own", "through"]
+    size = hdf5.size(path, external=True)
+    report = hdf5.load(pool, path, "in", skip=True, external=True)
+    assert report.arrays == size.arrays == 5 and pool.names("in") == [f"in/{name}" for name in wanted]
+    assert len({pool.handle(pool[f"in/{name}"]) for name in wanted}) == 2
+    assert pool["in/again"].tolist() == [0, 1, 2, 3] and dict(pool.attrs("in/again")) == {"unit": "m"}
+    told = dict(report.skipped)
+    assert told.keys() == {"/lost", "/astray", "/door/back", "/door/g/up"}
+    assert "missing.h5, to /x" in told["/lost"] and "other.h5, to /nothing" in told["/astray"]
+    assert told["/door/back"] == "leads back to /, which it is in"
+    with pytest.raises(errors.UnsupportedError, match=r"missing\.h5"):
+        hdf5.load(pool, path, "out", external=True)
+    assert hdf5.load(pool, path, "group", group="door", skip=True, external=True).arrays >= 2
+    with h5py.File(tmp_path / "other.h5", "a") as f:  # nobody has it open any more
+        f["x"][0] = 9
+
+
+def test_virtual_datasets(pool: ndpool.Pool, tmp_path: Path) -> None:
+    """Those of the file itself are data as any; those of other files are if that is said, also by the command."""
+    from ndpool._cli import main
+
+    with h5py.File(tmp_path / "other.h5", "w") as f:
+        f["x"] = np.arange(4.0)
+    with h5py.File(tmp_path / "f.h5", "w") as f:
+        f["g/x"] = np.arange(6.0)
+        for name, source in (("own", "."), ("others", "other.h5")):
+            layout = h5py.VirtualLayout((2, 4), "f8")
+            layout[0] = h5py.VirtualSource(source, "g/x" if source == "." else "x", (6,) if source == "." else (4,))[:4]
+            f.create_virtual_dataset(name, layout, fillvalue=-1)
+    with pytest.raises(errors.UnsupportedError, match=r"other\.h5 .*external=True, or --external"):
+        hdf5.load(pool, tmp_path / "f.h5")
+    hdf5.load(pool, tmp_path / "f.h5", "plain", skip=True)
+    assert pool.names() == ["plain/g/x", "plain/own"]
+    assert pool["plain/own"].tolist() == [[0, 1, 2, 3], [-1] * 4]
+    hdf5.load(pool, tmp_path / "f.h5", "all", external=True)
+    assert (pool["all/others"] == pool["plain/own"]).all()
+    assert main(["hdf5", pool.name, str(tmp_path / "f.h5"), "cli"]) == 1
+    assert main(["hdf5", pool.name, str(tmp_path / "f.h5"), "cli", "--external", "--no-progress"]) == 0
+    assert (pool["cli/others"] == pool["plain/own"]).all()
+
+
 def test_circles_alone_are_no_reason_to_refuse(pool: ndpool.Pool, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "f.h5", "w") as f:
         f["g/a"] = 1

@@ -229,6 +229,138 @@ def test_no_room_to_put_back(pool: ndpool.Pool, monkeypatch: pytest.MonkeyPatch)
         assert q.empty()
 
 
+# ---- without pickles
+
+
+def test_without_pickles_what_goes(pool: ndpool.Pool) -> None:
+    """Whole arrays by reference, all others as copies, and bytes. So it is for several at once."""
+    whole = pool.arange(10)
+    with pool.queue(pickles=False) as q:
+        assert not q.pickles
+        q.put(whole)
+        q.put(whole[2:5])
+        q.put_many([np.arange(3), b"raw", pool.full((2, 2), 7, [("a", "i4")])])
+        a, part = q.get(), q.get()
+        whole[3] = -1
+        assert a[3] == -1 and pool.handle(a) == pool.handle(whole)
+        assert part.tolist() == [2, 3, 4] and pool.owns(part) and part.size == 3
+        b, raw, record = q.get_many(9)
+        assert b.tolist() == [0, 1, 2] and raw == b"raw" and (record["a"] == 7).all()
+    with pool.queue() as q:
+        assert q.pickles
+
+
+@pytest.mark.parametrize(
+    "x",
+    [None, 3, "text", bytearray(b"x"), (1, b"x"), [np.ones(1000)], np.float64(1), np.ma.masked_array([1]), lambda: 1],
+    ids=lambda x: type(x).__name__,
+)
+def test_without_pickles_what_does_not(pool: ndpool.Pool, x: Any) -> None:
+    before = arrays(pool)
+    with pool.queue(pickles=False) as q:
+        for put in (lambda: q.put(x), lambda: q.put_nowait(x), lambda: q.put_many([x])):
+            with pytest.raises(TypeError, match=rf"put \S*{type(x).__name__}: .*pickles=False.*bytes, and numpy.ndarray"):
+                put()
+        assert q.empty()
+    assert arrays(pool) == before
+
+
+def test_without_pickles_strange_dtypes(pool: ndpool.Pool) -> None:
+    with pool.queue(pickles=False) as q:
+        for x in (np.array([None, 1], object), np.ones(3, np.longdouble)):
+            with pytest.raises(errors.DTypeError, match=r"put numpy.ndarray: .*pickles=False"):
+                q.put(x)
+        assert q.empty()
+
+
+def test_a_pickle_stays(pool: ndpool.Pool) -> None:
+    """Who does not unpickle leaves it, with all that belongs to it, at its place, for who does."""
+    with pool.queue("q", maxsize=8) as q, pool.queue("q", pickles=False) as safe:
+        q.put_many([b"first", [np.ones(1000), "x"], b"last"])
+        before = arrays(pool)
+        assert safe.get_many(10) == [b"first"] and safe.qsize() == 2
+        gets: list[Callable[[], Any]] = [safe.get, safe.get_nowait, lambda: safe.get_many(5), lambda: next(safe)]
+        for get in gets:
+            with pytest.raises(errors.KindError, match=r"get from queue 'q': .* a pickle, .* stays in the queue") as e:
+                get()
+            assert isinstance(e.value, TypeError)
+        assert arrays(pool) == before - 1 and safe.qsize() == 2
+        ones, text = q.get()
+        assert (ones == 1).all() and text == "x" and safe.get() == b"last"
+        q.put(5)
+        q.shutdown()
+        with pytest.raises(errors.KindError, match="stays"):
+            safe.get()
+        assert q.get() == 5
+        del ones
+        assert arrays(pool) == 1
+    pool.remove("q")
+
+
+@pytest.mark.parametrize("end", ["get", "get_many", "close"])
+def test_a_pickle_that_cannot_be_put_back(pool: ndpool.Pool, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """When others have filled the queue meanwhile it is kept, and goes back to its place when there is room."""
+    is_pickle = ndpool._items.is_pickle
+    with pool.queue("q", maxsize=3) as q, pool.queue("q", pickles=False) as safe:
+
+        def refill(item: Any) -> bool:
+            monkeypatch.setattr(ndpool._items, "is_pickle", is_pickle)
+            assert q.put_many([2, 3], False) == 2  # as another process might
+            return is_pickle(item)
+
+        q.put_many([[np.ones(1000)], 1])
+        monkeypatch.setattr(ndpool._items, "is_pickle", refill)
+        get: Callable[[], Any] = safe.get if end != "get_many" else lambda: safe.get_many(1)
+        for number in (1, 2):
+            with pytest.raises(errors.KindError, match="kept until there is room"):
+                get()
+            assert q.get() == number
+        if end == "close":
+            safe.close()
+        else:
+            with pytest.raises(errors.KindError, match="stays in the queue"):
+                get()
+        assert q.get()[0].sum() == 1000 and q.get() == 3 and q.empty()
+        assert arrays(pool) == 1
+    pool.remove("q")
+
+
+def test_a_pickle_that_is_lost(pool: ndpool.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is said: the queue was closed by another thread while its item was looked at."""
+    q = pool.queue(pickles=False)
+    q._core.put((pickle.dumps(1),), b"\3", 0.0)
+    is_pickle = ndpool._items.is_pickle
+
+    def close(item: Any) -> bool:
+        q.close()
+        return is_pickle(item)
+
+    monkeypatch.setattr(ndpool._items, "is_pickle", close)
+    with pytest.raises(errors.KindError, match="is lost, because the queue was closed"):
+        q.get()
+    assert arrays(pool) == 0
+
+
+def test_without_pickles_is_kept_by_copies(pool: ndpool.Pool) -> None:
+    """Plain pickles of a queue, and those of multiprocessing, of one with a name and one without; not so of other ends."""
+    from multiprocessing.reduction import ForkingPickler
+
+    with pool.queue("q", pickles=False) as q, pool.queue(pickles=False) as nameless, pool.queue("q") as other:
+        assert other.pickles
+        other.put("text")
+        for made in (pickle.dumps(q), ForkingPickler.dumps(q), ForkingPickler.dumps(nameless)):
+            same = pickle.loads(made)
+            assert not same.pickles
+            with pytest.raises(TypeError, match="pickles=False"):
+                same.put("text")
+            if same.path:
+                with pytest.raises(errors.KindError):
+                    same.get()
+            same.close()
+        assert pickle.loads(pickle.dumps(other)).pickles
+    pool.remove("q")
+
+
 def test_batches(pool: ndpool.Pool) -> None:
     with pool.queue(maxsize=1000) as q:
         assert q.put_many(range(700)) == 700

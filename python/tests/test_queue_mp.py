@@ -180,6 +180,27 @@ def test_fork_goes_on(pool: ndpool.Pool) -> None:
     assert pool.stats().arrays == 0
 
 
+def refused(q: ndpool.Queue, told: ndpool.Queue) -> None:
+    """What a child has of an end that unpickles nothing."""
+    for use in (lambda: q.get(timeout=WAIT), lambda: q.put({})):
+        try:
+            use()
+        except TypeError as e:
+            told.put(type(e).__name__)
+
+
+def test_children_do_not_unpickle_either(context: Any, pool: ndpool.Pool) -> None:
+    """pickles=False goes with the object, to children however they are started."""
+    with pool.queue("q", pickles=False) as q, pool.queue("q") as other, pool.queue() as told:
+        other.put(["a pickle"])
+        child = context.Process(target=refused, args=(q, told))
+        child.start()
+        assert [told.get(timeout=WAIT), told.get(timeout=WAIT)] == ["KindError", "TypeError"]
+        child.join(WAIT)
+        assert child.exitcode == 0 and other.get() == ["a pickle"]
+    pool.remove("q")
+
+
 # ---- deaths
 
 

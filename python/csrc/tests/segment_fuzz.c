@@ -143,10 +143,10 @@ static void look(ndpool *p)
     static ndpool_array_info a;
     static ndpool_process_info processes[8];
     ndpool_transfer_info t;
-    ndpool_ring_info ring;
+    ndpool_ring_info info;
     ndpool_stats_t st;
     ndpool_report r;
-    for (uint32_t at = 0; ndpool_next_ring(p, &at, &ring);)
+    for (uint32_t at = 0; ndpool_next_ring(p, &at, &info);)
         ;
     (void)ndpool_stats(p, &st);
     for (uint32_t at = 0; ndpool_next_array(p, &at, &a);)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -11,7 +10,7 @@ from typing import Any, Final
 
 from ._look import Json
 from ._options import Options
-from ._text import clean
+from ._text import clean, json_text
 from .errors import (
     FullError,
     KindError,
@@ -48,7 +47,7 @@ def options(args: Args) -> Options:
 def emit(args: Args, result: Json, lines: Callable[[], Sequence[str]]) -> None:
     """Writes a result: as JSON if asked to, else as text."""
     if args.json:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print(json_text(result, 2))
         return
     for line in lines():
         print(line)

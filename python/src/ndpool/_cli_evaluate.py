@@ -41,6 +41,7 @@ def add(verbs: Verbs) -> None:
     p.add_argument("-n", "--processes", type=_counts, default=[1, 5, 10, 15], help="how many (default 1,5,10,15)")
     p.add_argument("-t", "--seconds", type=_seconds, default=1.0, help="how long each reads (default 1)")
     p.add_argument("--prefix", default="", help="a group of the pool, instead of all")
+    p.add_argument("--external", action="store_true", help="read other files that an HDF5 file names")
     p.add_argument("--plot", metavar="FILE", help="draw a picture, as PNG, SVG or PDF; wants matplotlib")
 
 
@@ -86,14 +87,15 @@ def _source(args: Args, target: str) -> Iterator[tuple[Source, int, int]]:
             found = [n for n in pool.entries(root(args.prefix)) if not n.group]
         yield Source(target, args.dir, root(args.prefix)), sum(n.bytes for n in found), len(found)
         return
-    size = hdf5.size(target)
+    size = hdf5.size(target, external=args.external)
     name = f"ndpool-evaluate-{os.getpid()}-{time.monotonic_ns():x}"
     try:
         with Pool.create(
             name, dir=args.dir, capacity=room_for(size), arrays=max(1024, 2 * size.blocks), names=max(16384, 2 * size.names)
         ) as pool:
-            hdf5.load(pool, target, "all", skip=True, persistent=True, progress=False if args.json else None)
-        yield Source(name, args.dir, "all", os.path.abspath(target)), size.bytes, size.arrays
+            show = False if args.json else None
+            hdf5.load(pool, target, "all", skip=True, persistent=True, progress=show, external=args.external)
+        yield Source(name, args.dir, "all", os.path.abspath(target), "/", args.external), size.bytes, size.arrays
     finally:
         try:
             unlink(name, dir=args.dir)

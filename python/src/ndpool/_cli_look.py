@@ -9,7 +9,7 @@ from typing import Any, Final
 from ._cli_common import Args, Verbs, emit, note
 from ._look import Json, arrays, pool_list, processes, stat_of
 from ._pool import Pool
-from ._text import age, clean, cut, human, percent, plural, shape_text, table, type_text, yes
+from ._text import age, clean, cut, human, one_line, percent, plural, shape_text, table, type_text, yes
 
 __all__ = ["add"]
 
@@ -65,7 +65,7 @@ def _ls(args: Args) -> None:
 
 def _pool_lines(args: Args, pools: list[Json]) -> Sequence[str]:
     if args.quiet:
-        return [clean(p["name"]) for p in pools]
+        return [one_line(p["name"]) for p in pools]
     if not pools:
         return [f"no pools in {clean(args.dir)}"]
     titles = (

@@ -24,7 +24,7 @@ names stay, and keep the pool, until rm removes them. If there is no pool of tha
 Interrupted or killed, it leaves nothing.
 
 Text of variable length, references and other things that mean nothing in shared memory are told and nothing is loaded;
-with --skip they are left out.
+with --skip they are left out. So is what lies in other files, which the file may name: with --external it is loaded too.
 
 Examples:
 
@@ -62,6 +62,7 @@ def add(verbs: Verbs) -> None:
     p.add_argument("-g", "--group", default="/", help="the group of the file to load (default /)")
     p.add_argument("--split", action="store_true", help="make an array of each field of a compound dataset")
     p.add_argument("--skip", action="store_true", help="leave out what cannot be shared")
+    p.add_argument("--external", action="store_true", help="read other files that it names, of whoever wrote it")
     p.add_argument("--capacity", type=_size, help="of a pool that is made, such as 4G")
     p.add_argument("--no-progress", action="store_true", help="no bar, also on a terminal")
     p.add_argument("-v", "--verbose", action="store_true", help="tell every array")
@@ -85,7 +86,7 @@ def _size(text: str) -> int:
 
 def _hdf5(args: Args) -> None:
     args.prefix = root(args.prefix)
-    size = hdf5.size(args.file, args.group, split=args.split)
+    size = hdf5.size(args.file, args.group, split=args.split, external=args.external)
     with _pool_for(args, size) as pool:
         done = hdf5.load(
             pool,
@@ -98,6 +99,7 @@ def _hdf5(args: Args) -> None:
             merge=args.merge,
             persistent=True,
             progress=False if args.no_progress or args.json else None,
+            external=args.external,
         )
         loaded = [n for n in pool.entries(args.prefix) if n.version == done.version]
         made = {"name": args.name, "path": pool.path, "capacity": pool.capacity}

@@ -12,7 +12,7 @@ from ._cli_common import Args, Fault, Verbs, emit, note, options
 from ._dtype import encode
 from ._look import Json, rings, seconds
 from ._pool import Pool
-from ._text import age, clean, cut, human, shape_text, table, type_text
+from ._text import age, clean, cut, human, json_text, shape_text, table, type_text
 from .errors import NoNameError, StreamEnded, WaitTimeoutError, WriterDied
 
 __all__ = ["add"]
@@ -132,7 +132,7 @@ def _show(args: Args, reader: Any) -> None:
             raise Fault from None
         if line is not None and n == 0:
             print(_TITLES)
-        print(json.dumps(found, ensure_ascii=False) if line is None else line, flush=True)
+        print(json_text(found) if line is None else line, flush=True)
         n += 1
 
 

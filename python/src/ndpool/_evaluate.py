@@ -20,11 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from ._create import Array
+from ._load import MAX_ENTRIES
 from ._pool import Pool
 
 __all__ = ["Run", "Source", "evaluate", "memory_available", "pss"]
@@ -45,6 +46,7 @@ class Source:
     prefix: str = ""
     file: str = ""
     group: str = "/"
+    external: bool = False  #: whether other files are read that the file names
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +209,15 @@ def _private(source: Source) -> list[Array]:
 def _from_file(source: Source) -> list[Array]:
     import h5py
 
+    from ._hdf5_read import plan_of
+    from .hdf5 import CHUNK
+
     found: list[Array] = []
-
-    def take(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape is not None and not item.dtype.hasobject:
-            found.append(np.asarray(item[()]))
-
     with h5py.File(source.file, "r") as f:
-        f[source.group].visititems(take)
+        for job in plan_of(f, source.group, False, CHUNK, MAX_ENTRIES, source.external).jobs:
+            arrays = [np.empty(spec.shape, spec.dtype) for spec in job.specs]
+            job.fill(arrays, lambda _: None)
+            found += arrays
     return found
 
 

@@ -164,9 +164,9 @@ def reader(path: str, *, every: bool = False, from_now: bool = False) -> StreamR
     return default_pool().reader(path, every=every, from_now=from_now)
 
 
-def queue(path: str | None = None, *, maxsize: int = 0, persistent: bool = False) -> Queue:
+def queue(path: str | None = None, *, maxsize: int = 0, persistent: bool = False, pickles: bool = True) -> Queue:
     """Opens a queue of the default pool, or makes one."""
-    return default_pool().queue(path, maxsize=maxsize, persistent=persistent)
+    return default_pool().queue(path, maxsize=maxsize, persistent=persistent, pickles=pickles)
 
 
 def _pool_of(message: bytes) -> _core.Pool:

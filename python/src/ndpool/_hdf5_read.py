@@ -1,7 +1,7 @@
 """What an HDF5 file holds, and how it is read into blocks. hdf5.py is the public side.
 
 The file is somebody else's: names may be any bytes, links may lead nowhere or in circles. Depth and number of names are
-bounded by what the catalog takes.
+bounded by what the catalog takes. Unless external is allowed, no other file is so much as opened.
 """
 
 from __future__ import annotations
@@ -13,36 +13,87 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
-from h5py import h5a, h5o, h5s, h5t, h5z
+from h5py import h5a, h5l, h5o, h5s, h5t, h5z
 
 from ._create import Array
 from ._load import Job, Plan, Skipped, Spec, plain_dtype, slabs
 from ._trees import join
-from .errors import DTypeError
+from .errors import DTypeError, UnsupportedError
 
 __all__ = ["plan_of"]
 
 #: attributes by which a file's dimension scales refer to each other, as netCDF4 writes them: left out, and noted
 _SCALES: Final = frozenset({"DIMENSION_LIST", "REFERENCE_LIST"})
 SPLIT_CHUNK: Final = 8 << 20  #: bytes of private memory that a compound is split by
+MAX_LINKS: Final = 16  #: soft links on the way to an object, as HDF5 has it
 DType = np.dtype[Any]
 Chunks = tuple[int, ...] | None
 Fill = Callable[[Sequence[Array], Callable[[int], None]], None]
 Key = tuple[int, Any]
 
 
-def plan_of(file: Any, group: str, split: bool, chunk: int, limit: int) -> Plan:
-    """Looks through a group of an open file. Reads attributes, but no data. limit is that of names."""
+def plan_of(file: Any, group: str, split: bool, chunk: int, limit: int, external: bool = False) -> Plan:
+    """Looks through a group of an open file. Reads attributes, but no data. limit is that of names. external also takes what
+    lies in other files."""
     try:
-        root = file[group]
+        root = file[group] if external else _within(file, _raw(group), [MAX_LINKS])
+    except _Elsewhere as e:
+        raise UnsupportedError(f"load {file.filename}: {group!r}: {e}") from None
     except KeyError as e:
         raise KeyError(f"load {file.filename}: no group {group!r}") from e
     if not isinstance(root, h5py.Group):
         raise ValueError(f"load {file.filename}: {group!r} is {type(root).__name__.lower()} (a group)")
     plan = Plan(os.path.basename(os.fsdecode(file.filename)), limit)
-    walk = _Walk(plan, root.name.rstrip("/"), split, chunk)
+    walk = _Walk(plan, root.name.rstrip("/"), split, chunk, external)
     walk.group(root, "", {_key(h5o.get_info(root.id)): "/"})
     return plan
+
+
+class _Elsewhere(DTypeError):
+    """What lies in another file, or may."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} (external=True, or --external, reads other files)")
+
+
+def _raw(name: str) -> bytes:
+    """Returns a name as the file has it, also if h5py could not decode it."""
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _within(at: Any, path: bytes, links: list[int]) -> Any:
+    """Returns what a path leads to, as HDF5 finds it, but opens no other file: raises _Elsewhere, and KeyError if there is
+    nothing. links[0] is how many soft links may still be on the way."""
+    at = at.file["/"] if path.startswith(b"/") else at
+    for part in path.split(b"/"):
+        if part in (b"", b"."):
+            continue
+        if not isinstance(at, h5py.Group) or not at.id.links.exists(part):
+            raise KeyError(f"there is no {os.fsdecode(part)!r}")
+        kind = at.id.links.get_info(part).type
+        if kind == h5l.TYPE_SOFT:
+            if not links[0]:
+                raise KeyError(f"more than {MAX_LINKS} soft links on the way")
+            links[0] -= 1
+            at = _within(at, at.id.links.get_val(part), links)
+        elif kind == h5l.TYPE_HARD:
+            at = at[part]
+        elif kind == h5l.TYPE_EXTERNAL:
+            raise _Elsewhere(f"a link into another file, {os.fsdecode(at.id.links.get_val(part)[0])}")
+        else:
+            raise _Elsewhere(f"a link of a kind that its user has made, {kind}")
+    return at
+
+
+def _led(group: Any, name: bytes) -> str:
+    """Returns where a link leads, if it can lead nowhere."""
+    kind = group.id.links.get_info(name).type
+    if kind == h5l.TYPE_SOFT:
+        return f"a soft link to {os.fsdecode(group.id.links.get_val(name))}, which leads nowhere: "
+    if kind == h5l.TYPE_EXTERNAL:
+        file, path = map(os.fsdecode, group.id.links.get_val(name))
+        return f"a link into another file, {file}, to {path}: "
+    return ""
 
 
 def _key(info: Any) -> Key:
@@ -53,8 +104,8 @@ def _key(info: Any) -> Key:
 class _Walk:
     """Goes through the links of a file once."""
 
-    def __init__(self, plan: Plan, base: str, split: bool, chunk: int) -> None:
-        self.plan, self.base, self.split, self.chunk = plan, base, split, chunk
+    def __init__(self, plan: Plan, base: str, split: bool, chunk: int, external: bool = False) -> None:
+        self.plan, self.base, self.split, self.chunk, self.external = plan, base, split, chunk, external
         self.seen: dict[Key, dict[str, Spec] | None] = {}  # datasets' arrays by path below; None: cannot be shared
 
     def where(self, path: str) -> str:
@@ -72,20 +123,16 @@ class _Walk:
         where = self.where(path)
         if not self.plan.takes(path, where):
             return
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            self.plan.refuse(where, f"a link into another file, {link.filename}")
-            return
         try:
-            found = group[name]
+            found = group[name] if self.external else _within(group, _raw(name), [MAX_LINKS])
             info = h5o.get_info(found.id)
-        except (KeyError, OSError, RuntimeError, ValueError) as e:
-            to = f"a soft link to {link.path}, which leads nowhere: " if isinstance(link, h5py.SoftLink) else ""
-            self.plan.refuse(where, f"{to}{e}")
+        except _Elsewhere as e:
+            self.plan.refuse(where, e)
             return
-        if info.fileno != h5o.get_info(group.id).fileno:
-            self.plan.refuse(where, "a link that leads into another file")
-        elif isinstance(found, h5py.Group):
+        except (KeyError, OSError, RuntimeError, ValueError) as e:
+            self.plan.refuse(where, f"{_led(group, _raw(name))}{e}")
+            return
+        if isinstance(found, h5py.Group):
             self.subgroup(found, path, _key(info), above)
         elif isinstance(found, h5py.Dataset):
             self.dataset(found, path, _key(info))
@@ -133,6 +180,8 @@ class _Walk:
     def arrays(self, dset: Any, where: str) -> dict[str, Spec] | None:
         """Returns the arrays of a dataset by path below it, and has them filled; None if it cannot be shared."""
         try:
+            if not self.external:
+                _need_here(dset)
             dtype, chunks = _dtype_of(dset), _chunks_of(dset)
             if self.split and dtype.names:
                 return self.fields(dset, dtype, chunks, where)
@@ -171,6 +220,25 @@ def _dtype_of(dset: Any) -> DType:
     if dset.shape is None:
         raise DTypeError("it has a type but no data")
     return dtype
+
+
+def _need_here(dset: Any) -> None:
+    """Raises DTypeError for data that lies elsewhere: a file may name any other one that this user can read."""
+    if dset.external:
+        raise _Elsewhere(f"its data lies in another file, {os.fsdecode(dset.external[0][0])}")
+    for source in dset.virtual_sources() if dset.is_virtual else ():
+        if source.file_name != ".":
+            raise _Elsewhere(f"a virtual dataset with data of another file, {source.file_name}")
+        if "%" in source.dset_name:
+            raise _Elsewhere(f"a virtual dataset with data of a series of datasets, {source.dset_name}")
+        try:
+            found = _within(dset.file, _raw(source.dset_name), [MAX_LINKS])
+        except KeyError:
+            continue  # then it has its fill value there
+        if isinstance(found, h5py.Dataset) and found.is_virtual:  # of itself maybe, for which HDF5 does not look
+            raise _Elsewhere(f"a virtual dataset with data of another virtual one, {source.dset_name}")
+        if isinstance(found, h5py.Dataset) and found.external:
+            raise _Elsewhere(f"a virtual dataset with data that lies in another file, {os.fsdecode(found.external[0][0])}")
 
 
 def _chunks_of(dset: Any) -> Chunks:

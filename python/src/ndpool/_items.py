@@ -21,7 +21,7 @@ from ._create import Array
 from ._frame import copied
 from .errors import DTypeError
 
-__all__ = ["Entries", "decode", "encode"]
+__all__ = ["Entries", "decode", "encode", "is_pickle"]
 
 ATTACHED: Final = 0  #: kinds of entries, as in ndpool.h: belongs to the item before
 ARRAY: Final = 1
@@ -29,6 +29,7 @@ BYTES: Final = 2
 PICKLE: Final = 3
 
 ATTACH_BYTES: Final = 1024  #: from which on an array within an object is copied into the pool by itself
+_TAKES: Final = "it takes bytes, and numpy.ndarray of a dtype that can be shared"
 _PLAIN: Final = frozenset((bool, complex, float, int, str, type(None)))
 
 
@@ -60,11 +61,13 @@ def _is_part(core: _core.Pool, a: Array) -> bool:
     return block is not None and block.pool.segment == core.segment and not _core.is_whole(a)
 
 
-def encode(core: _core.Pool, obj: Any, limit: int, left: Left) -> Entries:
+def encode(core: _core.Pool, obj: Any, limit: int, left: Left, pickles: bool = True) -> Entries:
     """Returns an object as an item of at most limit entries, if it can be one. Raises what pickling raises, and FullError."""
     kind = type(obj)
     if kind is bytes:
         return Entries((obj,), b"\2")
+    if not pickles:
+        return _unpickled(core, obj, left)
     if kind in _PLAIN:
         return Entries((pickle.dumps(obj, 5),), b"\3")
     if kind is np.ndarray and not obj.dtype.hasobject and (limit < 2 or not _is_part(core, obj)):
@@ -74,6 +77,17 @@ def encode(core: _core.Pool, obj: Any, limit: int, left: Left) -> Entries:
             pass  # of a dtype that Python alone knows
     made = _pickled(core, obj, left, ATTACH_BYTES)
     return made if len(made.kinds) <= limit else _pickled(core, obj, left, None)
+
+
+def _unpickled(core: _core.Pool, obj: Any, left: Left) -> Entries:
+    """Returns an array as an item by itself. Raises TypeError for all that would be pickled."""
+    if type(obj) is not np.ndarray:
+        name = f"{type(obj).__module__}.{type(obj).__qualname__}".removeprefix("builtins.")
+        raise TypeError(f"put {name}: it would be pickled, and this end of the queue has pickles=False ({_TAKES})")
+    try:
+        return Entries((own(core, obj, left),), b"\1")
+    except DTypeError as e:
+        raise DTypeError(f"put numpy.ndarray: {e}, and this end of the queue has pickles=False ({_TAKES})") from None
 
 
 def _pickled(core: _core.Pool, obj: Any, left: Left, least: int | None) -> Entries:
@@ -151,6 +165,11 @@ class _Unpickler(pickle.Unpickler):
         if name == "attached" and module == __name__:
             return self._array
         return super().find_class(module, name)
+
+
+def is_pickle(item: tuple[Any, ...]) -> bool:
+    """Tells whether decode would unpickle an item."""
+    return bool(item[0] == PICKLE)
 
 
 def decode(item: tuple[Any, ...]) -> Any:

@@ -30,9 +30,14 @@ def seconds(s: float) -> float:
 
 
 def is_pool(path: str) -> bool:
-    """Tells whether a file says that it is a pool. Raises OSError if it cannot be read."""
-    with open(path, "rb") as f:
-        return f.read(len(MAGIC)) == MAGIC
+    """Tells whether a file says that it is a pool. Raises OSError if it cannot be read.
+
+    The name may be anybody's: a link is not followed, and a pipe is not waited for."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and os.read(fd, len(MAGIC)) == MAGIC
+    finally:
+        os.close(fd)
 
 
 def pool_list(folder: str) -> Json:

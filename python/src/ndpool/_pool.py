@@ -324,9 +324,10 @@ class Pool(Names):
         stream's."""
         return StreamReader(self._core.reader(path, every, from_now), path)
 
-    def queue(self, path: str | None = None, *, maxsize: int = 0, persistent: bool = False) -> Queue:
-        """Opens a queue, or makes one; without a path it has no name. See ndpool.Queue."""
-        return Queue(maxsize, path=path, pool=self, persistent=persistent)
+    def queue(self, path: str | None = None, *, maxsize: int = 0, persistent: bool = False, pickles: bool = True) -> Queue:
+        """Opens a queue, or makes one; without a path it has no name. With pickles=False this end of it neither pickles nor
+        unpickles. See ndpool.Queue."""
+        return Queue(maxsize, path=path, pool=self, persistent=persistent, pickles=pickles)
 
     # ---- looking inside
 

@@ -6,13 +6,13 @@ import queue
 from collections.abc import Iterable, Iterator
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import numpy as np
 
 from . import _core, _items
 from ._items import Left
-from .errors import ClosedError, FullError, ShutDown, TableFullError, WaitTimeoutError
+from .errors import ClosedError, FullError, KindError, NdpoolError, ShutDown, TableFullError, WaitTimeoutError
 
 if TYPE_CHECKING:
     from ._pool import Pool
@@ -39,17 +39,25 @@ class Queue:
     maxsize is the number of entries: each item takes one, and one more for each array that belongs to it. Unlike that of
     multiprocessing a queue always has a limit; 0 is 16384. put() also waits for room in the pool.
 
-    Items are unpickled by get(): the processes of a pool must trust each other.
+    Items are unpickled by get(): the processes of a pool must trust each other. With pickles=False this end of the queue does
+    not, whatever others put: put() takes bytes and arrays alone, and copies a part of an array of the pool, and get() of a
+    pickle raises KindError and leaves it where it is. That is no option of the queue itself: other ends have their own.
 
     Any thread may use it, and any number at once. A forked child has its parent's queues. One is pickled by
     multiprocessing, as an argument of a process or an object of its pipes and queues; each such pickle can be read once.
-    One with a path can be pickled by anything.
+    One with a path can be pickled by anything. Either is then as this one is as to pickles.
     """
 
-    __slots__ = ("__weakref__", "_core", "_held", "_limit", "_path")
+    __slots__ = ("__weakref__", "_core", "_held", "_limit", "_path", "_pickles")
 
     def __init__(
-        self, maxsize: int = 0, *, path: str | None = None, pool: Pool | None = None, persistent: bool = False
+        self,
+        maxsize: int = 0,
+        *,
+        path: str | None = None,
+        pool: Pool | None = None,
+        persistent: bool = False,
+        pickles: bool = True,
     ) -> None:
         """Opens a queue, or makes one, in the default pool or another one.
 
@@ -58,18 +66,19 @@ class Queue:
             from ._default import default_pool
 
             pool = default_pool()
-        self._start(pool._core.queue(path, max(int(maxsize), 0), persistent), path)
+        self._start(pool._core.queue(path, max(int(maxsize), 0), persistent), path, pickles)
 
-    def _start(self, core: _core.Queue, path: str | None) -> None:
+    def _start(self, core: _core.Queue, path: str | None, pickles: bool) -> None:
         self._core = core
         self._path = path
+        self._pickles = bool(pickles)
         self._limit = core.look()[2]
-        self._held: tuple[int, list[tuple[Any, ...]]] | None = None  # process, items; see _return
+        self._held: dict[int, list[tuple[Any, ...]]] = {}  # items by process; see _return
 
     @classmethod
-    def _of(cls, core: _core.Queue, path: str | None) -> Self:
+    def _of(cls, core: _core.Queue, path: str | None, pickles: bool = True) -> Self:
         made = cls.__new__(cls)
-        made._start(core, path)
+        made._start(core, path, pickles)
         return made
 
     # ---- in
@@ -77,7 +86,8 @@ class Queue:
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         """Puts an object. Waits for room, in the queue and in the pool: timeout seconds; None: for ever.
 
-        Raises queue.Full if there is none, at once unless block; what pickling the object raises; ShutDown, which
+        Raises queue.Full if there is none, at once unless block; what pickling the object raises, and with pickles=False
+        TypeError, also as DTypeError, for what would be pickled; ShutDown, which
         from Python 3.13 on is a queue.ShutDown; TooLongError if there are more arrays of the pool in it than the queue has
         entries; FullError if the pool could never have room for it; ValueError after close()."""
         left = _clock(block, timeout)
@@ -131,7 +141,7 @@ class Queue:
 
     def _encode(self, obj: Any, left: Left) -> _items.Entries:
         try:
-            return _items.encode(self._core.pool, obj, self._limit, left)
+            return _items.encode(self._core.pool, obj, self._limit, left, self._pickles)
         except (FullError, TableFullError, WaitTimeoutError) as e:
             if (e.asked or 0) > (e.capacity or e.asked or 0):
                 raise
@@ -153,13 +163,22 @@ class Queue:
         """Takes the oldest item and returns the object. Waits for one: timeout seconds; None: for ever.
 
         Raises queue.Empty if there is none, at once unless block; ShutDown if the queue was shut down and is empty;
-        ValueError after close(). An item that cannot be unpickled raises what that raises, and is spent."""
-        if self._held is not None and (item := self._unhold()):
-            return _items.decode(item)
-        items = self._core.get(1, (timeout if timeout is None or timeout > 0 else 0.0) if block else 0.0)
+        ValueError after close(). An item that cannot be unpickled raises what that raises, and is spent. With pickles=False
+        KindError if it is a pickle, which is put back before all others; if others have filled the queue meanwhile, this
+        object keeps it, and puts it back when there is room at a get() or close()."""
+        items = self._fetch(1, (timeout if timeout is None or timeout > 0 else 0.0) if block else 0.0)
+        if not self._pickles and _items.is_pickle(items[0]):
+            self._refuse(items)
+        return _items.decode(items[0])
+
+    def _fetch(self, n: int, wait: float | None) -> list[tuple[Any, ...]]:
+        """Returns the item that this object has kept, or else the oldest ones of the queue. Raises queue.Empty."""
+        if self._held and (item := self._unhold()):
+            return [item]
+        items = self._core.get(n, wait)
         if items is None:
             raise queue.Empty
-        return _items.decode(items[0])
+        return items
 
     def get_nowait(self) -> Any:
         """Takes the oldest item, or raises queue.Empty at once."""
@@ -168,16 +187,17 @@ class Queue:
     def get_many(self, n: int, block: bool = True, timeout: float | None = None) -> list[Any]:
         """Takes as many items as there are, at most n, and returns the objects. Waits for the first as get() does.
 
-        If one cannot be unpickled, those before it are returned, and the next get() raises what it raised."""
+        If one cannot be unpickled, or may not be, those before it are returned, and the next get() raises what it raised."""
         if n < 1:
             raise ValueError(f"get_many: got {n} (at least 1)")
-        if self._held is not None and (item := self._unhold()):
-            return [_items.decode(item)]
-        items = self._core.get(n, _clock(block, timeout)())
-        if items is None:
-            raise queue.Empty
+        items = self._fetch(n, _clock(block, timeout)())
         objs = list[Any]()
         for k, item in enumerate(items):
+            if not self._pickles and _items.is_pickle(item):
+                if not k:
+                    self._refuse(items)
+                self._return(items[k:])
+                break
             try:
                 objs.append(_items.decode(item))
             except BaseException:
@@ -187,21 +207,38 @@ class Queue:
                 break
         return objs
 
-    def _return(self, items: list[tuple[Any, ...]]) -> None:
-        """Puts items back that were got. Those that find no room any more are this object's, for its next get."""
-        for k in range(len(items) - 1, -1, -1):
-            item = items[k]
-            if not item[0] or not self._core.put_back(item[1:], bytes((item[0],)) + bytes(len(item) - 2), 0.0):
-                self._held = self._core.pool.process, items[: k + 1]
-                break
+    def _refuse(self, items: list[tuple[Any, ...]]) -> NoReturn:
+        """Puts items back of which the first is a pickle, and says so."""
+        kept = self._return(items)
+        items.clear()  # or whoever keeps the error would hold what is in the queue
+        where = "stays in the queue" if not kept else "is kept until there is room in the queue"
+        if kept and self._core.closed:
+            self._held.clear()
+            where = "is lost, because the queue was closed meanwhile"
+        name = "" if self._path is None else f" {self._path!r}"
+        raise KindError(f"get from queue{name}: the oldest item is a pickle, and this end has pickles=False: it {where}")
+
+    def _return(self, items: list[tuple[Any, ...]]) -> int:
+        """Puts items back that were got. Those that find no room any more are this object's, for its next get: how many."""
+        items = [*items, *iter(self._unhold, None)]  # those are behind the others
+        for k in range(len(items), 0, -1):
+            item = items[k - 1]
+            if not item[0] or not self._put_back(item):
+                self._held.setdefault(self._core.pool.process, [])[:0] = items[:k]  # another thread may hold some
+                return k
+        return 0
+
+    def _put_back(self, item: tuple[Any, ...]) -> bool:
+        try:
+            return bool(self._core.put_back(item[1:], bytes((item[0],)) + bytes(len(item) - 2), 0.0))
+        except NdpoolError:  # closed meanwhile, or the lock is kept: not lost yet
+            return False
 
     def _unhold(self) -> tuple[Any, ...] | None:
         """Returns an item that _return could not put back. A forked child has none."""
-        process, items = self._held or (0, [])
         try:
-            return items.pop(0) if process == self._core.pool.process else None
-        except IndexError:
-            self._held = None
+            return self._held[self._core.pool.process].pop(0)
+        except LookupError:
             return None
 
     def __iter__(self) -> Self:
@@ -240,6 +277,11 @@ class Queue:
         return self._path
 
     @property
+    def pickles(self) -> bool:
+        """Tells whether this end of the queue pickles and unpickles."""
+        return self._pickles
+
+    @property
     def closed(self) -> bool:
         """Tells whether close was called."""
         return self._core.closed
@@ -261,6 +303,9 @@ class Queue:
         """Lets go of the queue: in this process it cannot be used any more. What was put stays. Twice is harmless.
 
         A thread that waits in it gets ClosedError, a ValueError."""
+        if self._held:
+            self._return([])
+            self._held.clear()
         self._core.close()
 
     def join_thread(self) -> None:
@@ -293,7 +338,7 @@ class Queue:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._path is None:
             raise TypeError("an ndpool.Queue without a path is pickled by multiprocessing only: by reference, to be read once")
-        return open_queue, (*_address(self), self._path)
+        return open_queue, (*_address(self), self._path, self._pickles)
 
 
 def _now() -> float:
@@ -322,18 +367,18 @@ def _address(q: Queue) -> tuple[bytes, str]:
 
 def reduce_queue(q: Queue) -> tuple[Any, ...]:
     """Says how multiprocessing is to send a queue: by a transfer, or by its name. Each call opens one."""
-    return q.__reduce__() if q.path is not None else (adopt_queue, (*_address(q), q._core.send()))
+    return q.__reduce__() if q.path is not None else (adopt_queue, (*_address(q), q._core.send(), q.pickles))
 
 
-def adopt_queue(segment: bytes, address: str, transfer: bytes) -> Queue:
+def adopt_queue(segment: bytes, address: str, transfer: bytes, pickles: bool) -> Queue:
     """Returns the queue that another process has sent."""
     from ._attach import reopen
 
-    return Queue._of(reopen(segment, address)._core.adopt_queue(transfer), None)
+    return Queue._of(reopen(segment, address)._core.adopt_queue(transfer), None, pickles)
 
 
-def open_queue(segment: bytes, address: str, path: str) -> Queue:
+def open_queue(segment: bytes, address: str, path: str, pickles: bool) -> Queue:
     """Returns the queue of a name."""
     from ._attach import reopen
 
-    return Queue._of(reopen(segment, address)._core.queue(path, 0, False), path)
+    return Queue._of(reopen(segment, address)._core.queue(path, 0, False), path, pickles)

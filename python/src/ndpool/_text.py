@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["age", "clean", "cut", "human", "percent", "plural", "shape_text", "table", "type_text", "yes"]
+__all__ = [
+    "age",
+    "clean",
+    "cut",
+    "human",
+    "json_text",
+    "one_line",
+    "percent",
+    "plural",
+    "shape_text",
+    "table",
+    "type_text",
+    "yes",
+]
 
 _UNITS: Final = ("KiB", "MiB", "GiB", "TiB")
 
@@ -65,6 +79,17 @@ def clean(text: str) -> str:
     return text.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+def one_line(text: str) -> str:
+    """Writes a text of foreign origin like clean, and leaves no newline either: it cannot pretend to be a line more."""
+    return clean(text).replace("\n", "\\n")
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Returns JSON that neither steers a terminal nor fails to be written. In JSON only strings have such characters."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def cut(text: str, n: int) -> str:
     """Shortens a text for a column."""
     return text if len(text) <= n else text[: n - 1] + "…"
@@ -89,7 +114,7 @@ def type_text(dtype: np.dtype[Any]) -> str:
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     """Returns lines of columns. A title that begins with ">" belongs to a column of numbers, which stand right."""
-    cells = [[title.removeprefix(">") for title in titles], *([str(cell) for cell in row] for row in rows)]
+    cells = [[title.removeprefix(">") for title in titles], *([one_line(str(cell)) for cell in row] for row in rows)]
     width = [max(len(row[k]) for row in cells) for k in range(len(titles))]
     right = [title.startswith(">") for title in titles]
     return [

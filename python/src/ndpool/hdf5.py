@@ -5,7 +5,8 @@ one change: other processes see all of them or none, also if this one is killed 
 that appears whole, or not at all.
 
 What HDF5 has and shared memory cannot hold, namely text and arrays of variable length, references and long doubles, is
-refused by name before anything is read; with skip it is left out and told in the report. Enumerations
+refused by name before anything is read; with skip it is left out and told in the report. So is what lies in other files,
+unless external is set. Enumerations
 become their numbers, and those of FALSE and TRUE numpy's bool. A file that was opened is closed when a function returns.
 """
 
@@ -37,6 +38,7 @@ def load(
     persistent: bool = False,
     progress: bool | None = None,
     chunk: int | str = CHUNK,
+    external: bool = False,
 ) -> Report:
     """Loads a group of a file, by default all of it, and publishes what is in it below prefix.
 
@@ -49,6 +51,12 @@ def load(
     file. A link back to a group that it is in is left out, and told. Attributes become JSON: see Pool.attrs; those of the
     file's root need a prefix.
 
+    A file can name any other one that this user can read: with external links, external storage, and virtual datasets. Such
+    things cannot be shared unless external is set: then they are read, from where HDF5 looks for them, and published as all
+    else. Set it for files of whom you trust: HDF5 follows virtual datasets in circles until the process ends. Virtual
+    datasets need it not if all their sources are plain datasets of the file itself. What the sources of one lack is its
+    fill value, as HDF5 has it.
+
     Raises UnsupportedError, whose items name all that cannot be shared, NameTakenError, FullError with what is needed and
     what is free, TableFullError, and OSError if h5py cannot read the file. After any error, and after death in the middle,
     neither names nor blocks are left."""
@@ -56,19 +64,19 @@ def load(
     from ._hdf5_read import plan_of
 
     with h5py.File(os.fspath(file), "r") as f:
-        plan = plan_of(f, group, split, limit, int(pool.options()["names"]))
+        plan = plan_of(f, group, split, limit, int(pool.options()["names"]), external)
         return load_plan(
             pool, plan, prefix, skip=skip, overwrite=overwrite, merge=merge, persistent=persistent, show=progress
         )
 
 
-def size(file: str | os.PathLike[str], group: str = "/", *, split: bool = False) -> Size:
+def size(file: str | os.PathLike[str], group: str = "/", *, split: bool = False, external: bool = False) -> Size:
     """Returns what load would take, without reading the data: bytes, arrays, groups, and what cannot be shared."""
     h5py = _h5py()
     from ._hdf5_read import plan_of
 
     with h5py.File(os.fspath(file), "r") as f:
-        return plan_of(f, group, split, CHUNK, MAX_ENTRIES).size()
+        return plan_of(f, group, split, CHUNK, MAX_ENTRIES, external).size()
 
 
 def save(

@@ -127,6 +127,9 @@ def _walk(zarr: Any, plan: Plan, group: Any, path: str, base: str, chunk: int) -
 
 
 def _array(plan: Plan, found: Any, path: str, where: str, chunk: int) -> None:
+    if _unpickles(found):
+        plan.refuse(where, "it is packed as a pickle, which could run anything when it is read")
+        return
     try:
         spec = Spec(tuple(found.shape), plain_dtype(found.dtype))
     except DTypeError as e:
@@ -135,6 +138,14 @@ def _array(plan: Plan, found: Any, path: str, where: str, chunk: int) -> None:
     plan.names[path] = spec
     plan.add_attrs(path, where, found.attrs.asdict())
     plan.jobs.append(Job([spec], _reader(found, chunk)))
+
+
+def _unpickles(found: Any) -> bool:
+    """Tells whether the store names the codec that unpickles. Only format 2 has it, and some versions of zarr read it with
+    any dtype."""
+    meta = found.metadata
+    codecs = (*(getattr(meta, "filters", None) or ()), getattr(meta, "compressor", None))
+    return any(getattr(codec, "codec_id", "") == "pickle" for codec in codecs)
 
 
 def _reader(found: Any, chunk: int) -> Callable[[Sequence[Array], Callable[[int], None]], None]:

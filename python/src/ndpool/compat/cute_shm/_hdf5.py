@@ -77,7 +77,7 @@ def _plan_of(f: Any, limit: int) -> Plan:
 
     class Walk(_Walk):
         def dataset(self, dset: Any, path: str, key: Any) -> None:
-            if dset.shape:
+            if dset.is_virtual or dset.shape:  # the shape of a virtual one may be that of other files' datasets
                 super().dataset(dset, path, key)
 
     plan = Plan(os.path.basename(os.fsdecode(f.filename)), limit)

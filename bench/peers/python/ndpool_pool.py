@@ -98,9 +98,11 @@ class Pool(Peer):
                     raise RuntimeError(f"{pool.stats().arrays} arrays are there, not {holds}")
                 begin = time.perf_counter()
                 os.kill(process.pid or 0, signal.SIGKILL)
-                while pool.stats().arrays:
-                    pool.reap()
+                while not pool.reap().processes:
+                    pass
                 took = time.perf_counter() - begin
+                if pool.stats().arrays:
+                    raise RuntimeError(f"{pool.stats().arrays} arrays are left of a dead process")
                 process.join()
                 yield {"value": took * 1e3}
                 if time.perf_counter() > end:

@@ -22,11 +22,15 @@ var (
 	foundBy      = map[string]string{canaryNoFill: "exit status 3", canaryFlip: "exit status 3", canaryKeep: untold, canaryExtra: untold}
 )
 
+// canaryMinutes are how long a run may take to meet its canary: a moment, and longer where that was not enough. Workers of a
+// busy machine may hold nothing yet by then.
+var canaryMinutes = []float64{2. / 60, 6. / 60, 20. / 60}
+
 // tryCanaries runs for a moment with each canary, and wants that each run fails for the sake of it.
 func tryCanaries(ctx context.Context, c config, h *house) error {
 	for _, name := range canaries {
-		c.canary, c.minutes, c.quiet = name, 2./60, true
-		err := run(ctx, c, h)
+		c.canary, c.quiet = name, true
+		err := untilFound(ctx, c, h)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -41,4 +45,14 @@ func tryCanaries(ctx context.Context, c config, h *house) error {
 		}
 	}
 	return nil
+}
+
+// untilFound returns what a run failed with.
+func untilFound(ctx context.Context, c config, h *house) (err error) {
+	for _, c.minutes = range canaryMinutes {
+		if err = run(ctx, c, h); err != nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return err
 }

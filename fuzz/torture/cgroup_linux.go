@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,7 +59,7 @@ func ownCgroup() (dir string, v2 bool, err error) {
 		if len(part) != 3 {
 			continue
 		}
-		if isIn(strings.Split(part[1], ","), "memory") {
+		if slices.Contains(strings.Split(part[1], ","), "memory") {
 			return filepath.Join("/sys/fs/cgroup/memory", part[2]), false, nil
 		}
 		if part[0] == "0" {
@@ -66,7 +67,7 @@ func ownCgroup() (dir string, v2 bool, err error) {
 		}
 	}
 	control, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
-	if err == nil && !isIn(strings.Fields(string(control)), "memory") {
+	if err == nil && !slices.Contains(strings.Fields(string(control)), "memory") {
 		err = fmt.Errorf("%s does not pass the memory controller on", dir)
 	}
 	return dir, true, err

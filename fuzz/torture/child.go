@@ -11,9 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/ndpool/ndpool/fuzz/victim"
 	"github.com/ndpool/ndpool/pool"
@@ -86,7 +86,7 @@ func (t *torture) spawn(seed uint64, x *place) (*child, error) {
 	c := &child{seed: seed, memory: x.memory, slow: t.isPython(seed), lines: make(chan string, 64), frozen: make(chan struct{}),
 		gone: make(chan struct{}), events: filepath.Join(t.house.events, fmt.Sprintf("worker-%d", seed))}
 	w := workerConfig{Dir: t.dir, Seed: seed, Lockstep: t.lockstep > 0, No: t.leftOut(), Events: c.events}
-	if isIn(workerPlants, t.canary) {
+	if slices.Contains(workerPlants, t.canary) {
 		w.Plant = t.canary
 	}
 	text, err := json.Marshal(w)
@@ -97,7 +97,7 @@ func (t *torture) spawn(seed uint64, x *place) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd.Env = append(os.Environ(), workerEnv+"="+string(text), "PYTHONHASHSEED=0", "PYTHONFAULTHANDLER=1")
+	cmd.Env = append(cmd.Environ(), workerEnv+"="+string(text), "PYTHONHASHSEED=0", "PYTHONFAULTHANDLER=1")
 	cmd.WaitDelay = patience // a child of a worker that was killed may have its standard error for a while
 	cmd.Stderr = &c.words
 	if !t.quiet {
@@ -128,7 +128,7 @@ func (t *torture) leftOut() []string {
 // worker returns what runs a worker: this program again, or, for every other one if asked for, the one in Python.
 func (t *torture) worker(python bool) (*exec.Cmd, error) {
 	if python {
-		return exec.Command(t.python, "-c", pythonWorker), nil
+		return t.house.pythonWorker(t.python), nil
 	}
 	self, err := os.Executable()
 	return exec.Command(self), err
@@ -234,88 +234,5 @@ func (c *child) write() {
 				return
 			}
 		}
-	}
-}
-
-// patience is how long workers may take to freeze, and to end.
-const patience = time.Minute
-
-// freeze lets all workers stop where they are, and returns those that are still there, and have told what they hold.
-func (t *torture) freeze() (all []*child) {
-	t.mu.Lock()
-	t.calm = true
-	var left []*child
-	for _, x := range t.places {
-		if x.now != nil {
-			left = append(left, x.now)
-		}
-	}
-	t.mu.Unlock()
-	late := time.After(patience)
-	for _, c := range left {
-		c.Resume()
-		if c.askToFreeze(late) {
-			all = append(all, c)
-		} else if !c.isGone() {
-			t.fail(fmt.Errorf("%v did not freeze within %v", c, patience))
-			return all
-		}
-	}
-	return all
-}
-
-// askToFreeze tells whether the worker has frozen. If not it has ended, or time is over.
-func (c *child) askToFreeze(late <-chan time.Time) bool {
-	select {
-	case c.lines <- lineFreeze:
-	case <-c.gone:
-		return false
-	case <-late:
-		return false
-	}
-	select {
-	case <-c.frozen:
-		return true
-	case <-c.gone:
-	case <-late:
-	}
-	return false
-}
-
-func (c *child) isGone() bool {
-	select {
-	case <-c.gone:
-		return true
-	default:
-		return false
-	}
-}
-
-// endWorkers asks all workers to end, and waits. Who does not end in time is a failure.
-func (t *torture) endWorkers() {
-	t.mu.Lock()
-	t.calm = true
-	var left []*child
-	for _, x := range t.places {
-		if x.now != nil {
-			left = append(left, x.now)
-		}
-	}
-	t.mu.Unlock()
-	for _, c := range left {
-		c.Resume()
-		c.In.Close()
-	}
-	timer := time.AfterFunc(patience, func() {
-		for _, c := range left {
-			if !c.isGone() {
-				t.fail(fmt.Errorf("%v did not end within %v", c, patience))
-				c.Kill()
-			}
-		}
-	})
-	defer timer.Stop()
-	for _, x := range t.places {
-		x.done.Wait()
 	}
 }

@@ -12,7 +12,8 @@ type house struct {
 	dir     string            // of the pools
 	own     bool              // dir is a tmpfs of its own, which resize changes
 	cgroups string            // name for control groups of this run
-	events  string            // directory of the workers' events, on another file system
+	aside   string            // directory on another file system: what is in it must never meet a full one
+	events  string            // directory aside of the workers' events
 	missing map[string]string // kinds of weather that this machine cannot make, and why
 }
 
@@ -41,30 +42,39 @@ func housed(ctx context.Context, c config, f func(context.Context, config, *hous
 	}
 	defer os.RemoveAll(dir)
 	defer removeCgroup(filepath.Base(dir))
-	defer os.RemoveAll(eventsDir(c, dir))
-	h, err := newHouse(c, dir)
-	if err != nil {
-		return err
-	}
+	defer os.RemoveAll(asideDir(c, dir))
+	var missing error
 	if c.lockstep == 0 && c.has(kindFull) {
 		entered, err := enter(ctx, dir)
 		if entered {
 			return err
 		}
-		h.cannot(kindFull, err)
+		missing = err
+	}
+	h, err := newHouse(c, dir)
+	if err != nil {
+		return err
+	}
+	if missing != nil {
+		h.cannot(kindFull, missing)
 	}
 	return f(ctx, c, h)
 }
 
 func newHouse(c config, dir string) (*house, error) {
-	h := &house{dir: dir, cgroups: filepath.Base(dir), events: eventsDir(c, dir), missing: map[string]string{}}
-	return h, os.MkdirAll(h.events, 0o700)
+	aside := asideDir(c, dir)
+	h := &house{dir: dir, cgroups: filepath.Base(dir), aside: aside, events: filepath.Join(aside, "events"), missing: map[string]string{}}
+	if err := os.MkdirAll(h.events, 0o700); err != nil {
+		return nil, err
+	}
+	if c.python == "" {
+		return h, nil
+	}
+	return h, h.unpackPython()
 }
 
-// eventsDir returns the directory of the workers' events: what is written there must never be on the file system that is
-// full.
-func eventsDir(c config, dir string) string {
-	return filepath.Join(c.evidence, filepath.Base(dir)+"-events")
+func asideDir(c config, dir string) string {
+	return filepath.Join(c.evidence, filepath.Base(dir)+"-aside")
 }
 
 // cannot notes that this machine cannot make a kind of weather.

@@ -216,9 +216,7 @@ func (m *march) sweep(id pool.ProcessID) error {
 
 // handOver lets the workers be heard as in a run that is not in lockstep, until the end.
 func (m *march) handOver() {
-	m.mu.Lock()
-	m.calm = true
-	m.mu.Unlock()
+	m.calmDown()
 	for k, x := range m.places {
 		if c := x.now; c != nil {
 			x.done.Go(func() { m.watch(k, c) })

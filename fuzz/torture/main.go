@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -101,11 +102,11 @@ func (c *config) check() error {
 	if c.workers < 1 || c.workers > 200 {
 		return fmt.Errorf("%d workers (from 1 to 200)", c.workers)
 	}
-	if c.canary != "" && !isIn(canaries, c.canary) {
+	if c.canary != "" && !slices.Contains(canaries, c.canary) {
 		return fmt.Errorf("no canary %q", c.canary)
 	}
 	for _, kind := range c.left() {
-		if !isIn(kinds, kind) {
+		if !slices.Contains(kinds, kind) {
 			return fmt.Errorf("no kind of weather %q", kind)
 		}
 	}
@@ -118,7 +119,7 @@ func (c *config) left() []string {
 }
 
 // has tells whether a kind of weather is asked for.
-func (c *config) has(kind string) bool { return !isIn(c.left(), kind) }
+func (c *config) has(kind string) bool { return !slices.Contains(c.left(), kind) }
 
 // command returns what repeats this run.
 func (c *config) command() string {
@@ -134,13 +135,4 @@ func (c *config) command() string {
 		}
 	}
 	return s
-}
-
-func isIn(all []string, x string) bool {
-	for _, a := range all {
-		if a == x {
-			return true
-		}
-	}
-	return false
 }

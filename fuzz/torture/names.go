@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ndpool/ndpool/pool"
@@ -30,9 +31,7 @@ var treeNames = []string{"a", "b", "g/c"}
 
 // own is the first component of the lane's own names.
 func (l *lane) own() string {
-	var slot, incarnation uint64
-	fmt.Sscanf(l.p.Self().String(), "%d.%d", &slot, &incarnation)
-	return fmt.Sprintf("w%d-%d-%d", slot, incarnation, l.number)
+	return fmt.Sprintf("w%s-%d", strings.ReplaceAll(l.p.Self().String(), ".", "-"), l.number)
 }
 
 // single returns a name of an array, at times one of its own.

@@ -28,7 +28,7 @@ type ends struct {
 	readers [streams]*pool.StreamReader
 	last    [streams]uint64 // frame that was read
 	queues  [queues]*pool.Queue
-	extra   []*pool.Queue // without a name: see work_queues.go
+	extra   []*pool.Queue // without a name: see work_own.go
 }
 
 // all returns all queues.

@@ -164,10 +164,13 @@ func (t *torture) weather(ctx context.Context) {
 	}()
 	t.rage(ctx)
 	t.winds.Go(func() { t.pace(ctx) })
-	told := time.Now()
+	told, every := time.Now(), 30*time.Second
+	if t.verbose {
+		every = time.Second
+	}
 	for wait(ctx, 300*time.Millisecond) {
 		t.fail(t.look(pool.VerifyOptions{}))
-		if every := map[bool]time.Duration{true: time.Second, false: 30 * time.Second}[t.verbose]; !t.quiet && time.Since(told) > every {
+		if !t.quiet && time.Since(told) > every {
 			told = time.Now()
 			fmt.Printf("torture: %s\n", t.figures.line())
 		}

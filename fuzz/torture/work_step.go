@@ -16,7 +16,7 @@ type op struct {
 	do     func(*lane) error
 }
 
-// ops are all kinds of operations. Workers in Python have the same, and a few more.
+// ops are all kinds of operations. Workers in Python have most of them, and fork: see worker/step.py.
 var ops []op
 
 func init() { // or it would refer to itself

@@ -1,7 +1,6 @@
 package main
 
 import (
-	_ "embed" // worker.py
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +13,7 @@ import (
 	"github.com/ndpool/ndpool/pool"
 )
 
-// A worker is this program again, or worker.py. It works on the pool at random, checks every array that it meets, and
+// A worker is this program again, or the package worker in Python. It works on the pool at random, checks every array that it meets, and
 // tells its parent about those that it gives away: see work_lines.go for what the two say to each other. When its input
 // ends it releases everything and leaves.
 
@@ -22,9 +21,6 @@ const (
 	workerEnv = "NDPOOL_TORTURE_WORKER"
 	poolName  = "torture"
 )
-
-//go:embed worker.py
-var pythonWorker string
 
 // workerConfig is what a worker is told when it starts, as JSON in its environment.
 type workerConfig struct {

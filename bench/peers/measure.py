@@ -209,9 +209,11 @@ class Run:
         with self.lock:
             self.results.absent(entry.name, workload, parameters, reason)
 
-    def write(self, command: str) -> None:
+    def write(self, rounds: int) -> None:
+        """Writes what so many rounds gave."""
         os.makedirs(self.options.out, exist_ok=True)
-        about = {"machine": machine(), "date": today(), "commit": commit(), "command": command, "rounds": self.options.rounds}
+        command = " ".join(["scripts/peers", *self.options.given])
+        about = {"machine": machine(), "date": today(), "commit": commit(), "command": command, "rounds": rounds}
         for workload in self.workloads:
             self.results.write(self.options.out, workload, self.entries, about)
 
@@ -314,19 +316,20 @@ def main() -> int:
         raise SystemExit(f"peers: no peer is called {' or '.join(options.only)}: see --list")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     jobs.adopt_orphans()
+    number = 0
     try:
         run.look()
-        if options.short:
-            run.short()
-        else:
-            for number in range(options.rounds):
+        for number in range(options.rounds):
+            if options.short:
+                run.short()
+            else:
                 run.round(number)
+            run.write(number + 1)
     except KeyboardInterrupt:
-        print("peers: interrupted, and nothing is written", file=sys.stderr)
+        print(f"peers: interrupted; {f'what {number} rounds gave' if number else 'nothing'} is written", file=sys.stderr)
         return 130
     finally:
         jobs.end_strangers()
-    run.write(" ".join(["scripts/peers", *options.given]))
     say(f"results are in {os.path.relpath(options.out)}")
     if options.short and (faults := run.faults()):
         print("\n".join(["peers: these gave no sample:", *faults]), file=sys.stderr)

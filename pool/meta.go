@@ -133,7 +133,7 @@ func (p *Pool) writeHeader(i int, m *meta, shape []int) {
 }
 
 // read returns what array block i is, with every number checked; a short shape lies in buf. A ring is none: it fails with ErrKind. Precondition:
-// the caller holds the block, or looks again at its generation afterwards.
+// the caller holds the block: there may be no memory behind the bytes of another one.
 func (p *Pool) read(i int, buf *shapeBuf) (m meta, shape []int, err error) {
 	m, shape, err = p.readBlock(i, buf)
 	if err == nil && m.flags&layout.DescRing != 0 {

@@ -97,17 +97,22 @@ func (p *Pool) AdoptQueue(t handle.Transfer) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The ticket keeps the block what it is: if it turns out good, what was looked at was it.
-	var bad error
-	if r, err := p.ringAt(i); err != nil {
-		bad = errNoRing
-	} else if r.Kind() != layout.RingQueue {
-		bad = errIsStream
-	}
-	if err := p.spend(t, i, bad); err != nil {
+	if err := p.spend(t, i, p.refuseNoQueue); err != nil {
 		return nil, err
 	}
 	return p.heldQueue(i)
+}
+
+// refuseNoQueue reads the block's bytes. Precondition: something keeps it alive.
+func (p *Pool) refuseNoQueue(i int) error {
+	r, err := p.ringAt(i)
+	switch {
+	case err != nil:
+		return errNoRing
+	case r.Kind() != layout.RingQueue:
+		return errIsStream
+	}
+	return nil
 }
 
 // heldQueue returns the queue in a block that this process has a reference to, which it ends if that is none.

@@ -111,8 +111,8 @@ func (p *Pool) Adopt(t handle.Transfer, ro ...ReadOnly) (*Array, error) {
 
 func wantReadOnly(ro []ReadOnly) bool { return len(ro) > 0 && bool(ro[0]) }
 
-// adopt reads the array's metadata first, without the lock: if the ticket turns out good, the block was alive in that
-// generation all the while, and what was read was whole.
+// adopt reads the array's metadata when this process holds the block: before, nobody may hold it any more, and there may be no
+// memory behind its bytes. A transfer of what the segment's damage makes unreadable is spent.
 func (p *Pool) adopt(t handle.Transfer, buf *shapeBuf) (i int, m meta, shape []int, err error) {
 	if err := p.enter(); err != nil {
 		return 0, m, nil, err
@@ -121,15 +121,26 @@ func (p *Pool) adopt(t handle.Transfer, buf *shapeBuf) (i int, m meta, shape []i
 	if i, err = p.resolve(t.Handle); err != nil {
 		return 0, m, nil, err
 	}
-	m, shape, bad := p.read(i, buf)
-	if err := p.spend(t, i, bad); err != nil {
+	if err = p.spend(t, i, p.refuseRing); err != nil {
+		return 0, m, nil, err
+	}
+	if m, shape, err = p.read(i, buf); err != nil {
+		p.drop(i)
 		return 0, m, nil, err
 	}
 	return i, m, shape, nil
 }
 
-// spend adopts a transfer of block i, unless it is none, or bad says that the block is not what the caller wants; nothing changes then.
-func (p *Pool) spend(t handle.Transfer, i int, bad error) error {
+func (p *Pool) refuseRing(i int) error {
+	if p.isRing(i) {
+		return errRing
+	}
+	return nil
+}
+
+// spend adopts a transfer of block i, unless it is none, or refuse says that the block is not what the caller wants; nothing changes
+// then. refuse is asked while the ticket keeps the block alive, under the lock.
+func (p *Pool) spend(t handle.Transfer, i int, refuse func(i int) error) error {
 	n := int(t.Ticket.Index())
 	if n >= len(p.arena.Tickets) {
 		return &refcount.TicketError{Ticket: n, Nonce: t.Ticket.Nonce(), Err: ErrForged}
@@ -142,12 +153,12 @@ func (p *Pool) spend(t handle.Transfer, i int, bad error) error {
 	if err := p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle)); err != nil {
 		return err
 	}
-	if bad != nil {
-		return bad
-	}
 	if p.expiredAt(n, uint64(arena.BootTime())) {
 		p.expireLocked(n)
 		return p.refs.Look(n, t.Ticket.Nonce(), uint64(t.Handle))
+	}
+	if err := refuse(i); err != nil {
+		return err
 	}
 	freed, err := p.refs.Adopt(n, i, t.Handle.Generation())
 	if err != nil {

@@ -152,8 +152,6 @@ func (t *torture) watch(k int, c *child) {
 	case killed:
 	case c.memory && victim.WasKilled(err):
 		t.figures.count(killsMemory)
-	case t.isSqueezedBus(c, err):
-		t.figures.squeezedBus(fmt.Sprintf("%v: %v: %s", c, err, c.words.String()))
 	default:
 		t.fail(fmt.Errorf("%v: %w: %s", c, err, strings.TrimSpace(c.words.String())))
 	}

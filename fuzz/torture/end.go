@@ -81,14 +81,8 @@ func (t *torture) settle() error {
 		a.Release()
 	}
 	t.own = nil
-	for x := range t.p.Transfers() { // those to this process
-		if x.Receiver == t.p.Self() {
-			a, err := t.p.Adopt(x.Transfer)
-			if err != nil {
-				return err
-			}
-			a.Release()
-		}
+	if err := t.accept(); err != nil {
+		return err
 	}
 	if _, err := t.p.Trim(); err != nil {
 		return err

@@ -20,7 +20,6 @@ const (
 	killsStopped = "kill while stopped"
 	killsMemory  = "kill by the kernel, out of memory"
 	killsKernel  = "kill that the kernel tells of"
-	busErrors    = "bus error of a worker in the squeezed group"
 	killsStore   = "death after a store"
 	stops        = "stop"
 	ballasts     = "file system filled"
@@ -56,9 +55,8 @@ type figures struct {
 	Date        time.Time         `json:"date"`
 	Seconds     float64           `json:"seconds"`
 	Weather     map[string]int64  `json:"weather"`
-	Missing     map[string]string `json:"missing"`              // kinds of weather that this machine could not make
-	Buses       []string          `json:"bus_errors,omitempty"` // what workers said that died of one: see bus.go
-	Operations  map[string]int64  `json:"operations"`           // of workers that lived to tell
+	Missing     map[string]string `json:"missing"`    // kinds of weather that this machine could not make
+	Operations  map[string]int64  `json:"operations"` // of workers that lived to tell
 	Paced       map[string]int64  `json:"pacer_operations"`
 	Errors      map[string]int64  `json:"errors"` // that operations ended with, all of them expected
 	Bytes       int64             `json:"bytes_checked"`
@@ -117,21 +115,12 @@ func (f *figures) count(what string) {
 	f.Weather[what]++
 }
 
-// squeezedBus notes a bus error that is no failure: see bus.go.
-func (f *figures) squeezedBus(words string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.Weather[busErrors]++
-	f.Buses = append(f.Buses, words)
-}
-
 // killedByKernel notes how many processes the kernel killed for want of memory, also children of workers.
 func (f *figures) killedByKernel(n int64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err == nil {
 		f.Weather[killsKernel] = n
-		f.Weather[busErrors] += 0 // also none is told
 	}
 }
 

@@ -33,9 +33,6 @@ func (f *figures) print() {
 	for _, kind := range slices.Sorted(maps.Keys(f.Missing)) {
 		row("MISSING", "%s: %s", kind, f.Missing[kind])
 	}
-	for _, words := range f.Buses {
-		row("BUS ERROR", "%s", strings.ReplaceAll(strings.TrimSpace(words), "\n", "\n               "))
-	}
 	s := &f.Stats
 	row("recoveries", "%d times the lock was taken over from a dead process, and the indexes made anew; %d processes swept; %d transfers expired; "+
 		"%d cached blocks stolen", s.Takeovers, s.Sweeps, s.Expired, s.Stolen)

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ndpool/ndpool/dtype"
@@ -20,15 +19,14 @@ const grace = 200 * time.Millisecond
 // torture is the process that makes the weather.
 type torture struct {
 	config
-	house    *house
-	dir      string
-	p        *pool.Pool
-	rng      *rand.Rand
-	own      []*pool.Array // must never change
-	group    *cgroup       // nil: none
-	squeezed atomic.Int64  // when its memory was last short, in ns since 1970
-	figures  *figures
-	winds    sync.WaitGroup // what makes weather
+	house   *house
+	dir     string
+	p       *pool.Pool
+	rng     *rand.Rand
+	own     []*pool.Array // must never change
+	group   *cgroup       // nil: none
+	figures *figures
+	winds   sync.WaitGroup // what makes weather
 
 	mu     sync.Mutex
 	places []*place      // one per worker; what is in it changes when the worker dies
@@ -169,7 +167,7 @@ func (t *torture) weather(ctx context.Context) {
 		every = time.Second
 	}
 	for wait(ctx, 300*time.Millisecond) {
-		t.fail(t.look(pool.VerifyOptions{}))
+		t.fail(errors.Join(t.look(pool.VerifyOptions{}), t.accept()))
 		if !t.quiet && time.Since(told) > every {
 			told = time.Now()
 			fmt.Printf("torture: %s\n", t.figures.line())
@@ -206,6 +204,23 @@ func (t *torture) look(o pool.VerifyOptions) error {
 		return fmt.Errorf("%d faults, first: %v", len(r.Faults), r.Faults[0])
 	}
 	t.figures.verified()
+	return nil
+}
+
+// accept takes what was sent to this process: it would keep its ticket as long as this process lives, and in an hour all of them.
+func (t *torture) accept() error {
+	for x := range t.p.Transfers() {
+		if x.Receiver != t.p.Self() {
+			continue
+		}
+		a, err := t.p.Adopt(x.Transfer)
+		switch {
+		case err == nil:
+			a.Release()
+		case !errors.Is(err, pool.ErrSpent) && !errors.Is(err, pool.ErrRecalled) && !errors.Is(err, pool.ErrExpired):
+			return err
+		}
+	}
 	return nil
 }
 

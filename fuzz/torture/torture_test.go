@@ -2,10 +2,8 @@ package main
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -73,19 +71,4 @@ func TestFiguresText(t *testing.T) {
 	require.Equal(t, "12", thousands(12))
 	require.Equal(t, "300", thousands(300))
 	require.Equal(t, "1,200 b, 5 a, 5 c", list(map[string]int64{"a": 5, "b": 1200, "c": 5}))
-}
-
-// TestBus wants bus errors to be told from other deaths, and to be forgiven only in the group, and only right after a squeeze.
-func TestBus(t *testing.T) {
-	x := &torture{}
-	bus := exec.Command("sh", "-c", "kill -BUS $$").Run()
-	killed := exec.Command("sh", "-c", "kill -KILL $$").Run()
-	require.False(t, x.isSqueezedBus(&child{memory: true}, bus), "never squeezed")
-	x.squeezed.Store(time.Now().UnixNano())
-	require.True(t, x.isSqueezedBus(&child{memory: true}, bus))
-	require.False(t, x.isSqueezedBus(&child{}, bus), "not in the group")
-	require.False(t, x.isSqueezedBus(&child{memory: true}, killed))
-	require.False(t, x.isSqueezedBus(&child{memory: true}, nil))
-	x.squeezed.Store(time.Now().Add(-2 * busWithin).UnixNano())
-	require.False(t, x.isSqueezedBus(&child{memory: true}, bus), "long ago")
 }

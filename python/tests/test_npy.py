@@ -3,6 +3,8 @@
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -213,3 +215,20 @@ def test_a_member_that_goes_on(pool: ndpool.Pool, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="goes on"):
         npy.load_npz(pool, tmp_path / "a.npz")
     nothing(pool)
+
+
+def test_a_full_file_system_is_an_error(tmp_path: Path) -> None:
+    """Also where the last bytes alone find no room. A limit of the process is such a file system, in little."""
+    program = """
+import resource, sys
+import numpy as np
+from ndpool import npy
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    npy.save(np.ones(4032, "u1"), sys.argv[1])
+except OSError:
+    sys.exit(7)
+"""
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.npy")])
+    assert ended.returncode == 7
+    assert list(tmp_path.iterdir()) == []

@@ -90,20 +90,30 @@ static int check_ticket(const ndpool *p, ndpool_transfer t, uint32_t *i)
     return status;
 }
 
-/* bad is what reading the block's metadata said, and whether it is of the kind that is wanted. */
-static int adopt_locked(ndpool *p, ndpool_transfer t, uint32_t i, int bad)
+/* Tells whether block i, which its ticket keeps alive, is of the kind that is wanted. */
+static int check_kind(const ndpool *p, ndpool_transfer t, uint32_t i, bool wants_ring)
+{
+    if (pool_is_ring(p, i) == wants_ring)
+        return NDPOOL_OK;
+    return wants_ring ? fail(NDPOOL_ERR_KIND, "adopt %016" PRIx64 ": an array is no queue", t.handle)
+                      : pool_refuse_ring("adopt", t.handle);
+}
+
+static int adopt_locked(ndpool *p, ndpool_transfer t, uint32_t i, bool wants_ring)
 {
     uint32_t n = ticket_index(t.ticket);
     pool_flush_locked(p);
     int status = refs_look(&p->refs, n, ticket_asked(t.ticket), t.handle);
-    if (status != NDPOOL_OK || bad != NDPOOL_OK)
-        return status != NDPOOL_OK ? status : bad;
+    if (status != NDPOOL_OK)
+        return status;
     if (pool_expired_at(p, n, (uint64_t)boot_time())) {
         pool_expire_locked(p, n);
         return refs_look(&p->refs, n, ticket_asked(t.ticket), t.handle);
     }
     bool freed;
-    status = refs_adopt(&p->refs, n, i, (uint32_t)(t.handle >> 32), &freed);
+    status = check_kind(p, t, i, wants_ring);
+    if (status == NDPOOL_OK)
+        status = refs_adopt(&p->refs, n, i, (uint32_t)(t.handle >> 32), &freed);
     if (status != NDPOOL_OK)
         return status;
     set_add(&p->alloc.tickets, n);
@@ -112,27 +122,22 @@ static int adopt_locked(ndpool *p, ndpool_transfer t, uint32_t i, int bad)
     return NDPOOL_OK;
 }
 
-/* The array's metadata is read first, without the lock: if the ticket turns out good, the block was alive in that
- * generation all the while, and what was read was whole. */
+/* Reads the array's metadata when this process holds the block: before, nobody may hold it any more, and there may be no
+ * memory behind its bytes. A transfer of what the segment's damage makes unreadable is spent. */
 int pool_adopt(ndpool *p, ndpool_transfer t, bool wants_ring, uint32_t *i, meta *m, int64_t shape[NDPOOL_MAX_NDIM])
 {
-    ndpool_error why;
     int status = check_ticket(p, t, i);
+    if (status == NDPOOL_OK)
+        status = pool_lock(p);
     if (status != NDPOOL_OK)
         return status;
-    int bad = pool_read(p, *i, m, shape);
-    if (bad == NDPOOL_OK && !(m->flags & NDPOOL_DESC_RING) == wants_ring)
-        bad = wants_ring ? fail(NDPOOL_ERR_KIND, "adopt %016" PRIx64 ": an array is no queue", t.handle)
-                         : pool_refuse_ring("adopt", t.handle);
-    if (bad != NDPOOL_OK)
-        why = *error_now();
-    status = pool_lock(p);
-    if (status != NDPOOL_OK)
-        return status;
-    status = adopt_locked(p, t, *i, bad);
+    status = adopt_locked(p, t, *i, wants_ring);
     pool_unlock(p);
-    if (status != NDPOOL_OK && status == bad)
-        *error_now() = why;
+    if (status != NDPOOL_OK)
+        return status;
+    status = pool_read(p, *i, m, shape);
+    if (status != NDPOOL_OK)
+        pool_drop(p, *i);
     return status;
 }
 

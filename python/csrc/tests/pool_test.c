@@ -394,6 +394,26 @@ static void test_transfers(void)
     finish(p);
 }
 
+/* A spent transfer is refused without a look at what its array had before the users' bytes: there may be no memory. */
+static void test_spent_touches_nothing(void)
+{
+    ndpool *p = create((ndpool_options){.capacity = 16 << 20});
+    ndpool_array stays = bytes(p, 4 << 20), a;
+    ndpool_transfer t;
+    struct stat before, after;
+    uint64_t freed;
+    const int64_t shape[11] = {5 << 20, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}; /* more than a descriptor has room for */
+    const ndpool_spec wide = {.dtype = NDPOOL_UINT8, .ndim = 11, .shape = shape};
+    CHECK(ndpool_alloc(p, &wide, &a) == NDPOOL_OK && ndpool_send(p, a.handle, 0, &t) == NDPOOL_OK);
+    CHECK(ndpool_release(p, a.handle) == NDPOOL_OK);
+    CHECK(ndpool_adopt(p, t, 0, &a) == NDPOOL_OK && ndpool_release(p, a.handle) == NDPOOL_OK);
+    CHECK(ndpool_trim(p, &freed) == NDPOOL_OK && fstat(p->arena->fd, &before) == 0);
+    CHECK(ndpool_adopt(p, t, 0, &a) == NDPOOL_ERR_SPENT && fstat(p->arena->fd, &after) == 0);
+    CHECK_EQ(after.st_blocks, before.st_blocks);
+    CHECK(ndpool_release(p, stays.handle) == NDPOOL_OK);
+    finish(p);
+}
+
 static void test_expiry(void)
 {
     ndpool *p = create((ndpool_options){.capacity = 4 << 20, .grace = 1});
@@ -887,7 +907,7 @@ int main(int argc, char **argv)
         {"table full", test_table_full},
         {"growing table", test_growing_table}, {"grow after another", test_grow_after_another},
         {"steal", test_steal}, {"retain", test_retain},
-        {"transfers", test_transfers},
+        {"transfers", test_transfers}, {"spent", test_spent_touches_nothing},
         {"expiry", test_expiry}, {"seal", test_seal}, {"receive", test_receive}, {"options", test_options},
         {"close under arrays", test_close_under_arrays}, {"free race", test_free_race}, {"fork keeps", test_fork_keeps},
         {"fork orphan", test_fork_orphan}, {"fork killed", test_fork_killed}, {"fork full", test_fork_full},

@@ -613,7 +613,7 @@ static void work_receive(worker *k)
         keep(k, a.handle);
     }
     status = ndpool_adopt(k->p, m.t, 0, &a);
-    if (status != NDPOOL_ERR_EXPIRED) { /* the sender has left long ago */
+    if (status != NDPOOL_ERR_EXPIRED && status != NDPOOL_ERR_SPENT) { /* the sender has left long ago; the ticket may be another's */
         must(status);
         keep(k, a.handle);
     }

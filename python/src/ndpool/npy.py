@@ -12,7 +12,7 @@ import struct
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -76,7 +76,13 @@ def save(
             raise TypeError("save takes a pool and a name, or an array")
         source = source[name]
     with beside(os.fspath(path), overwrite) as part, open(part, "xb") as f:
-        np.lib.format.write_array(f, np.asarray(source), allow_pickle=False)
+        np.lib.format.write_array(_Writer(f.write), np.asarray(source), allow_pickle=False)
+
+
+class _Writer(NamedTuple):
+    """A file that numpy does not take for one: its own way of writing one loses what the last flush says."""
+
+    write: Callable[[bytes], int]
 
 
 def load_npz(

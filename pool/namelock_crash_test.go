@@ -15,7 +15,7 @@ func TestCrashNameLock(t *testing.T) {
 	for _, sc := range lockScenarios {
 		t.Run(sc.name, func(t *testing.T) {
 			for k := 1; ; k++ {
-				s := newStage(t)
+				s := newStage(t, groundOf(sc.name))
 				op := must(sc.prepare(s.victim, s.peer))
 				died, err := victimRun(k, op)
 				require.NoError(t, err)

@@ -2,7 +2,9 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"time"
+	"weak"
 
 	"github.com/ndpool/ndpool/arena/layout"
 	"github.com/ndpool/ndpool/dtype"
@@ -78,4 +80,24 @@ var gapScenarios = []scenario{
 	{"queue-put-wakes", armed(1, (*ring.Ring).News, false, func(q *Queue, a *Array) error { return q.Put(ever, a) })},
 	{"queue-put-wakes-all", armed(1, (*ring.Ring).News, true, func(q *Queue, a *Array) error { return q.Put(ever, a) })},
 	{"queue-get-wakes", armed(4, (*ring.Ring).RoomBell, false, func(q *Queue, _ *Array) error { return second(q.Get(ever)) })},
+	{"alloc-chunk", allocOp(dtype.Uint8, 60_000)},
+	{"trim-chunk", func(v, _ *Pool) (func() error, error) {
+		must(v.Alloc(dtype.Uint8, 60_000)).Release()
+		return func() error {
+			freed, err := v.Trim()
+			if err == nil && freed == 0 {
+				err = errors.New("nothing was trimmed")
+			}
+			return err
+		}, nil
+	}},
+	{"alloc-grows-table", allocOp(dtype.Uint8, 60_000)},
+	{"lost", func(v, _ *Pool) (func() error, error) {
+		v.lost = &lostArrays{}
+		a := marked(v, 9)
+		return func() error { // as the collector does
+			v.lost.report(v, weak.Make(a), LostArray{Handle: a.Handle()})
+			return nil
+		}, nil
+	}},
 }

@@ -10,7 +10,9 @@ import (
 func TestScenarios(t *testing.T) {
 	for _, sc := range scenarios {
 		t.Run(sc.name, func(t *testing.T) {
-			h, bystander := createHeap(t, smallPool)
+			g := groundOf(sc.name)
+			h, bystander := createHeap(t, g.options)
+			kept := g.keep(bystander)
 			peer, victim := must(openHeap(h)), must(openHeap(h))
 			op, err := sc.prepare(victim, peer)
 			require.NoError(t, err)
@@ -27,6 +29,9 @@ func TestScenarios(t *testing.T) {
 			requireClean(t, bystander)
 			_, err = forgetNames(bystander)
 			require.NoError(t, err)
+			for _, a := range kept {
+				a.Release()
+			}
 			requireEmpty(t, bystander)
 		})
 	}

@@ -31,6 +31,9 @@ func testConfig(t *testing.T) (config, *house) {
 // TestLockstepRepeats wants the same trace of the same seed, and another one of another seed. In the crash build workers die
 // within operations, too.
 func TestLockstepRepeats(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes, which the race detector does not see into")
+	}
 	c, h := testConfig(t)
 	var digests []string
 	for _, seed := range []uint64{1, 1, 2} {

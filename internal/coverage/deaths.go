@@ -24,7 +24,7 @@ func crashGo(ctx context.Context, j *job) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.died(&report{What: "stores that a process of the crash build died after", Sites: sites}, told)
+	return j.died(&report{What: "stores that a process of the crash build died after", Sites: sites}, told, "go")
 }
 
 func crashC(ctx context.Context, j *job) (*report, error) {
@@ -42,7 +42,7 @@ func crashC(ctx context.Context, j *job) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return j.died(&report{What: "stores of the C core that a process of the crash build died after", Sites: sites}, told)
+	return j.died(&report{What: "stores of the C core that a process of the crash build died after", Sites: sites}, told, "c")
 }
 
 // deaths runs a crash build, which tells each death to the file.
@@ -57,7 +57,7 @@ func (j *job) deaths(told string, run func(env []string) error) error {
 }
 
 // died counts the deaths at each site. A crash build that has told nothing is an error, not a coverage of 0.
-func (j *job) died(r *report, told string) (*report, error) {
+func (j *job) died(r *report, told, language string) (*report, error) {
 	f, err := os.Open(told)
 	if err != nil {
 		return nil, fmt.Errorf("no death was told: %w", err)
@@ -82,7 +82,7 @@ func (j *job) died(r *report, told string) (*report, error) {
 	if len(r.Unknown) > 0 {
 		return nil, fmt.Errorf("%d places were died at that are no store in the source, as %s:%d; was it changed meanwhile?", len(r.Unknown), r.Unknown[0].File, r.Unknown[0].Line)
 	}
-	return r, nil
+	return r, r.excused(language)
 }
 
 func (j *job) parseSite(text string) (site, error) {

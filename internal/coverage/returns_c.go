@@ -14,7 +14,7 @@ import (
 )
 
 // cFlags compile what gcov counts.
-const cFlags = "-O0 -fno-inline --coverage -fprofile-update=atomic -fprofile-abs-path"
+const cFlags = "-DNDPOOL_COVERAGE -O0 -fno-inline --coverage -fprofile-update=atomic -fprofile-abs-path"
 
 // errorsC runs the tests of the C core, counted by gcov.
 func errorsC(ctx context.Context, j *job) (*report, error) {

@@ -14,7 +14,7 @@ import (
 const funnel = "github.com/ndpool/ndpool/internal/shm"
 
 // loads are the functions of the funnel that store nothing, and those of the crash build.
-var loads = []string{"Load", "Get", "Arm", "Disarm", "Kill", "Vanish"}
+var loads = []string{"Load", "Get", "Arm", "Disarm", "Meanwhile", "Kill", "Vanish"}
 
 // goStores finds the calls that store to shared memory: one site per line.
 func goStores(ctx context.Context, j *job) (sites []site, err error) {

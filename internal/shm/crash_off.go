@@ -7,4 +7,8 @@ const Crash = false
 
 func swallow() bool { return false }
 
+func swallowExchange() bool { return false }
+
 func point() {}
+
+func exchanged(bool) {}

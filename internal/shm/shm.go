@@ -66,12 +66,12 @@ func (w *U64) Put(v uint64) {
 
 // CAS replaces old by new, and reports whether the word was old.
 func (w *U64) CAS(old, new uint64) bool {
-	if Crash && swallow() {
+	if Crash && swallowExchange() {
 		return false
 	}
 	ok := atomic.CompareAndSwapUint64(&w.v, old, new)
-	if Crash && ok {
-		point()
+	if Crash {
+		exchanged(ok)
 	}
 	return ok
 }
@@ -153,12 +153,12 @@ func (w *U32) Put(v uint32) {
 
 // CAS replaces old by new, and reports whether the word was old.
 func (w *U32) CAS(old, new uint32) bool {
-	if Crash && swallow() {
+	if Crash && swallowExchange() {
 		return false
 	}
 	ok := atomic.CompareAndSwapUint32(&w.v, old, new)
-	if Crash && ok {
-		point()
+	if Crash {
+		exchanged(ok)
 	}
 	return ok
 }

@@ -15,6 +15,8 @@ static struct {
     int left;  /* store after which to die; 0: never, only count */
     int count; /* stores since shm_arm */
     void (*die)(void);
+    void (*others)(void *); /* what others do in between; NULL: nothing */
+    void *arg;
 } armed;
 
 /* Local: where the store under way is; each thread has its own. */
@@ -55,6 +57,7 @@ void shm_arm(int k, void (*die)(void))
 int shm_disarm(void)
 {
     armed.active = false;
+    armed.others = NULL;
     return armed.count;
 }
 
@@ -65,11 +68,31 @@ void shm_kill(void)
         pause();
 }
 
+void shm_meanwhile(void (*others)(void *), void *arg)
+{
+    armed.others = others;
+    armed.arg = arg;
+}
+
+void shm_moment(void)
+{
+    if (!armed.active || !armed.others)
+        return;
+    const char *file = site.file;
+    int line = site.line;
+    armed.active = false;
+    armed.others(armed.arg);
+    armed.active = true;
+    shm_at(file, line);
+}
+
 void shm_point(void)
 {
     if (!armed.active)
         return;
-    if (++armed.count == armed.left) {
+    armed.count++;
+    shm_moment();
+    if (armed.count == armed.left) {
         tell_site();
         armed.die();
     }

@@ -39,11 +39,16 @@ void shm_arm(int k, void (*die)(void));
 int shm_disarm(void);
 /* Ends this process as SIGKILL does. */
 void shm_kill(void);
+/* Lets others run after each store and each exchange that failed, until shm_disarm: what other processes do at that
+ * moment. Their stores do not count. They come before a death at that store. */
+void shm_meanwhile(void (*others)(void *), void *arg);
 void shm_point(void);
+void shm_moment(void); /* after an exchange that failed */
 /* Notes where the next store is, for scripts/coverage. */
 void shm_at(const char *file, int line);
 #else
 static inline void shm_point(void) {}
+static inline void shm_moment(void) {}
 #endif
 
 static inline uint64_t shm_load64(const shm_u64 *w) { return atomic_load(&w->only_shm_h); }
@@ -97,6 +102,8 @@ static inline bool shm_cas64(shm_u64 *w, uint64_t old, uint64_t new_)
     bool ok = atomic_compare_exchange_strong(&w->only_shm_h, &old, new_);
     if (ok)
         shm_point();
+    else
+        shm_moment();
     return ok;
 }
 
@@ -105,6 +112,8 @@ static inline bool shm_cas32(shm_u32 *w, uint32_t old, uint32_t new_)
     bool ok = atomic_compare_exchange_strong(&w->only_shm_h, &old, new_);
     if (ok)
         shm_point();
+    else
+        shm_moment();
     return ok;
 }
 

@@ -29,11 +29,10 @@ typedef struct stage {
 
 static void stage_open(stage *g, const scenario *sc)
 {
-    ndpool_options o = small_pool(dir);
+    ndpool_options o = {.dir = dir};
     memset(g, 0, sizeof *g);
-    must(ndpool_create("crash", &o, &g->by.p));
-    bystander_fill(&g->by);
-    o = (ndpool_options){.dir = dir};
+    bystander_create(&g->by, sc, dir);
+    g->s.dir = dir;
     must(ndpool_open("crash", &o, &g->s.peer));
     must(ndpool_open("crash", &o, &g->s.victim));
     sc->prepare(&g->s);
@@ -117,8 +116,10 @@ static int learn_outcome(const scenario *sc, void (*op)(scene *), char to[2048])
 {
     stage g;
     stage_open(&g, sc);
+    shm_arm(0, NULL); /* others may have to act */
     if (op && !sc->forks)
         op(&g.s);
+    shm_disarm();
     bury(g.s.victim);
     bury(g.s.peer);
     int bad = bystander_settle(&g.by, sc->name);
@@ -149,18 +150,48 @@ static bool jump_case(const scenario *sc, int k, int j, bool *both, int *bad)
     return died;
 }
 
+/* Tells whether the pool can be opened after somebody died who did. He is swept before: a segment of another boot with
+ * a dead process in it is refused. */
+static bool opens(ndpool *by, const char *name)
+{
+    ndpool *p;
+    ndpool_reaped r;
+    must(ndpool_reap(by, &r));
+    must(ndpool_open("crash", &(ndpool_options){.dir = dir}, &p));
+    bool ok = arena_same_boot(p->arena);
+    if (!ok)
+        fprintf(stderr, "%s: the boot is still another one\n", name);
+    ndpool_close(p);
+    return ok;
+}
+
+/* Tells whether a new pool can be had after somebody died who made it: what was half made has no name. */
+static bool replaces(const char *name, bool died)
+{
+    ndpool *p;
+    ndpool_report r;
+    char path[80];
+    ndpool_options o = small_pool(dir);
+    snprintf(path, sizeof path, "%s/new", dir);
+    bool half = died && access(path, F_OK) == 0;
+    if (half)
+        fprintf(stderr, "%s: the half-made pool has a name\n", name);
+    must(ndpool_open_or_create("new", &o, &p));
+    must(ndpool_verify(p, NDPOOL_CONTENT, print_fault, (void *)(uintptr_t)name, &r));
+    ndpool_close(p);
+    return !half && r.faults == 0 && access(path, F_OK) != 0;
+}
+
 /* A real process: it dies with its peer. */
 static bool kill_case(const scenario *sc, int k, int *bad)
 {
-    ndpool_options o = small_pool(dir);
     bystander by;
     char name[80];
-    must(ndpool_create("crash", &o, &by.p));
-    bystander_fill(&by);
+    bystander_create(&by, sc, dir);
     pid_t pid = fork();
     if (pid == 0) {
-        scene s = {0};
-        o = (ndpool_options){.dir = dir};
+        scene s = {.dir = dir};
+        ndpool_options o = {.dir = dir};
         ndpool_exit(by.p);
         must(ndpool_open("crash", &o, &s.peer));
         must(ndpool_open("crash", &o, &s.victim));
@@ -178,10 +209,13 @@ static bool kill_case(const scenario *sc, int k, int *bad)
         fprintf(stderr, "%s: victim failed\n", sc->name);
         *bad += 1;
     }
+    bool died = WIFSIGNALED(status) || child_died;
     snprintf(name, sizeof name, "%s, SIGKILL after store %d", sc->name, k);
+    *bad += sc->op == op_open && !opens(by.p, name);
+    *bad += sc->op == op_create && !replaces(name, died);
     *bad += bystander_settle(&by, name) || allow(by.catalog, name);
     ndpool_free(by.p);
-    return WIFSIGNALED(status) || child_died;
+    return died;
 }
 
 static int jumps(const scenario *sc, bool all_pairs, int *cases)
@@ -226,6 +260,8 @@ int main(int argc, char **argv)
         bad += kills(sc, all_pairs || sc->forks ? 1 : 7, &cases);
     }
     rmdir(dir);
+    if (only && !bad && cases == 0)
+        fprintf(stderr, "crash: no scenario is called %s, or it stores nothing\n", only), bad++;
     printf("crash: %d deaths, %d wrong\n", cases, bad);
     return bad != 0;
 }

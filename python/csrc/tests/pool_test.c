@@ -316,9 +316,7 @@ static void test_grow_after_another(void)
         CHECK(pool_grow_descs(p, 0) == NDPOOL_OK && pool_grow_names(p, 0, 1000) == NDPOOL_OK);
     CHECK(pool_descs(p) == p->arena->n_descs && catalog_committed(p->arena) == p->arena->geo.limits.names);
     CHECK(pool_grow_names(p, catalog_committed(p->arena), 1) == STATUS_NO_ENTRY);
-    clean(p);
-    ndpool_exit(p);
-    ndpool_free(p);
+    finish(p);
 }
 
 static void test_steal(void)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pool/pool.h"
+#include "ring/ring.h"
 
 /* What an operation works on. */
 typedef struct scene {
@@ -26,13 +27,17 @@ typedef struct scene {
     ndpool_queue *q;
     ndpool_put put[3];
     ndpool_got got[4];
+    const char *dir; /* of the pool */
+    bell bell;       /* of the queue, what it said, and whether somebody has come since */
+    uint32_t seq;
+    bool came;
 } scene;
 
 typedef struct scenario {
     const char *name;
     void (*prepare)(scene *s);
     void (*op)(scene *s);
-    bool forks; /* cannot die by a jump: a fork's handlers hold the C library's locks */
+    bool forks; /* cannot die by a jump: locks of the process are held, by a fork's handlers or by who attaches */
 } scenario;
 
 /* A pool whose tables are small, so that a recovery has few stores. */
@@ -232,6 +237,7 @@ static void op_receive_view(scene *s)
 #include "tests/scenarios_names.h"
 #include "tests/scenarios_locks.h"
 #include "tests/scenarios_rings.h"
+#include "tests/scenarios_gaps.h"
 
 /* Tells all of a catalog that a crash must leave whole. */
 static inline void tell_catalog(ndpool *p, char *to, size_t size)
@@ -355,6 +361,30 @@ static const scenario scenarios[] = {
     {"queue-adopt", peer_sent_queue, op_queue_adopt, false},
     {"rings-close", has_roles, op_rings_close, false},
     {"rings-exit", has_roles, op_exit, false},
+    {"alloc-chunk", nothing, op_alloc_60000, false},
+    {"trim-chunk", have_chunk, op_trim_some, false},
+    {"alloc-grows-table", nothing, op_alloc_60000, false},
+    {"alloc-wait", peer_takes_60000, op_alloc_waits, false},
+    {"release-wakes", have_wanted, op_release, false},
+    {"release-last-generation", have_last_generation, op_release_trim, false},
+    {"seal-shared", have_shared, op_seal, false},
+    {"runlock-before-writer", peer_waits_to_write, op_runlock, false},
+    {"queue-get-waits", has_empty_queue, op_queue_get_waits, false},
+    {"queue-put-waits", puts_into_full, op_queue_put_waits, false},
+    {"queue-put-wakes", puts_beside_sleeper, op_queue_put, false},
+    {"queue-put-wakes-all", puts_beside_sleepers, op_queue_put, false},
+    {"queue-get-wakes", gets_beside_sleeper, op_queue_get, false},
+    {"names-roll", decided_by_the_dead, op_alloc_60000, false},
+    {"reap-expired", peer_gave_long_ago, op_reap, false},
+    {"open", nothing, op_open, true},
+    {"open-dead-slot", only_dead_slots, op_open, true},
+    {"open-another-boot", another_boot, op_open, true},
+    {"create", nothing, op_create, true},
+#ifdef NDPOOL_CRASH
+    {"lock-comes-free", peer_owns_lock, op_lock_comes_free, false},
+    {"lock-comes-free-in-sleep", peer_owns_lock, op_lock_comes_free_in_sleep, false},
+    {"queue-put-wakes-who-came-meanwhile", puts_beside_sleeper, op_queue_put_beside_comer, false},
+#endif
 };
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
 
@@ -364,12 +394,22 @@ static inline void (*half_of(const scenario *sc))(scene *)
     return sc->prepare == writes_full || sc->prepare == writes_lossless ? op_stream_drop : NULL;
 }
 
+/* Changes the options of the pool that a scenario happens on; NULL: nothing to change. */
+static inline void (*ground_of(const scenario *sc))(ndpool_options *)
+{
+    if (strcmp(sc->name, "alloc-chunk") == 0 || strcmp(sc->name, "trim-chunk") == 0)
+        return chunk_ground;
+    return strcmp(sc->name, "alloc-grows-table") == 0 ? table_ground : NULL;
+}
+
 /* ---- what a survivor asks for */
 
 /* Arrays that must keep their bytes, one private and one shared. */
 typedef struct bystander {
     ndpool *p;
     ndpool_array kept[2];
+    ndpool_array *held; /* what the ground wants, n_held of them; NULL: nothing */
+    size_t n_held;
     char catalog[2048]; /* what was left of it; set by bystander_settle */
 } bystander;
 
@@ -385,6 +425,21 @@ static inline void bystander_fill(bystander *b)
 static inline void print_fault(void *arg, const ndpool_fault *f)
 {
     fprintf(stderr, "%s: %s: %s: expected %s, found %s\n", (const char *)arg, f->law, f->place, f->want, f->got);
+}
+
+/* Creates the pool of a scenario. */
+static inline void bystander_create(bystander *b, const scenario *sc, const char *dir)
+{
+    ndpool_options o = small_pool(dir);
+    void (*ground)(ndpool_options *) = ground_of(sc);
+    if (ground)
+        ground(&o);
+    must(ndpool_create("crash", &o, &b->p));
+    bystander_fill(b);
+    b->held = NULL;
+    b->n_held = 0;
+    if (ground)
+        b->held = hold_ground(b->p, ground, &b->n_held);
 }
 
 /* Sweeps the dead, and tells what is wrong then; 0 if nothing is. The bystander's arrays are released. */
@@ -407,6 +462,11 @@ static inline int bystander_settle(bystander *b, const char *name)
     bad |= report.faults != 0;
     for (int n = 0; n < 2; n++)
         must(ndpool_release(b->p, b->kept[n].handle));
+    for (size_t n = 0; n < b->n_held; n++)
+        must(ndpool_release(b->p, b->held[n].handle));
+    free(b->held);
+    b->held = NULL;
+    b->n_held = 0;
     tell_catalog(b->p, b->catalog, sizeof b->catalog);
     must(ndpool_remove(b->p, "", NDPOOL_TREE, 0, NULL));
     must(pool_steal(b->p));

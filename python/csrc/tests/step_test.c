@@ -104,7 +104,7 @@ static bool run_to(pid_t pid, long n)
 static bool step_case(const scenario *sc, long n, int *bad)
 {
     ndpool_options o = small_pool(dir);
-    bystander by;
+    bystander by = {0};
     char name[80];
     int status;
     must(ndpool_create("step", &o, &by.p));

@@ -157,7 +157,6 @@ static void scribbles_meanwhile(int rounds)
         end_world(&w);
     }
 }
-#endif
 
 /* ---- by themselves */
 
@@ -191,6 +190,7 @@ static void scribbled_peeks(int rounds)
         end_world(&w);
     }
 }
+#endif
 
 static bool lies_in(const arena *a, const uint8_t *mem, extent e, const ndpool_array *x)
 {

@@ -315,7 +315,7 @@ def test_empty_takes_names_in_any_order(pool: Any) -> None:
 def test_empty_refuses(pool: Any) -> None:
     for args, kwargs in (
         ((), {}),
-        ((1, float, "C", True), {}),
+        ((1, float, "C", True, 0.0, 0), {}),
         ((1,), {"shape": 1}),
         ((1,), {"siz": 1}),
         (("ab",), {}),

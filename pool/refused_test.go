@@ -44,18 +44,7 @@ func refusedAll(t *testing.T, run func(t *testing.T, victim, bystander *Pool, op
 			op, err := sc.prepare(victim, peer)
 			require.NoError(t, err)
 			run(t, victim, bystander, func() error { return recovered(op) })
-			requireClean(t, bystander)
-			if victim.arena.Self() != 0 {
-				victim.arena.Abandon()
-			}
-			peer.arena.Abandon()
-			for range 2 { // transfers of the dead expire at the second
-				_, err = bystander.Reap()
-				require.NoError(t, err)
-			}
-			requireClean(t, bystander)
-			_, err = forgetNames(bystander)
-			require.NoError(t, err)
+			outlive(t, bystander, victim, peer)
 			requireEmpty(t, bystander)
 		})
 	}

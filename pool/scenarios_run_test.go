@@ -17,22 +17,28 @@ func TestScenarios(t *testing.T) {
 			op, err := sc.prepare(victim, peer)
 			require.NoError(t, err)
 			require.NoError(t, op())
-			requireClean(t, bystander)
-			if victim.arena.Self() != 0 {
-				victim.arena.Abandon()
-			}
-			peer.arena.Abandon()
-			for range 2 { // transfers of the dead expire at the second
-				_, err = bystander.Reap()
-				require.NoError(t, err)
-			}
-			requireClean(t, bystander)
-			_, err = forgetNames(bystander)
-			require.NoError(t, err)
+			outlive(t, bystander, victim, peer)
 			for _, a := range kept {
 				a.Release()
 			}
 			requireEmpty(t, bystander)
 		})
 	}
+}
+
+// outlive lets the victim and the peer die, and the bystander clean up after them.
+func outlive(t *testing.T, bystander, victim, peer *Pool) {
+	t.Helper()
+	requireClean(t, bystander)
+	if victim.arena.Self() != 0 {
+		victim.arena.Abandon()
+	}
+	peer.arena.Abandon()
+	for range 2 { // transfers of the dead expire at the second
+		_, err := bystander.Reap()
+		require.NoError(t, err)
+	}
+	requireClean(t, bystander)
+	_, err := forgetNames(bystander)
+	require.NoError(t, err)
 }

@@ -347,19 +347,7 @@ func TestScribblesMeanwhile(t *testing.T) {
 		s := newScribbled(t, seed)
 		stop := make(chan struct{})
 		var wg sync.WaitGroup
-		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-					s.scribbler.scribble()
-					if s.scribbler.rng.IntN(20) == 0 {
-						time.Sleep(20 * time.Microsecond)
-					}
-				}
-			}
-		})
+		wg.Go(func() { scribbleOn(s.scribbler, stop) })
 		failure := guarded(func() {
 			for range 150 {
 				s.step()

@@ -69,9 +69,7 @@ func Create(loc Location, spec Spec, format func(*Arena) error) (*Arena, error) 
 // start fills a new segment and claims a slot in it.
 func (a *Arena) start(format func(*Arena) error) error {
 	shm.Copy(a.mem[:layout.SuperblockSize], superBytes(&a.Super))
-	for i, w := range bootID() {
-		a.Ctl.Boot[i].Store(w)
-	}
+	a.stampBoot()
 	if _, err := a.join(false); err != nil {
 		return err
 	}
@@ -131,7 +129,7 @@ func (a *Arena) enter(loc Location, replace bool, orphaned func(*Arena) bool) er
 	if loc.named() && !a.back.linked() {
 		return errRestart
 	}
-	return a.checkBoot()
+	return a.renewBoot()
 }
 
 // join takes the pool's byte: shared, or exclusively if first and nobody is attached. It then asks the kernel whether
@@ -158,11 +156,37 @@ func (a *Arena) join(first bool) (alone bool, err error) {
 	return alone, nil
 }
 
-// checkBoot refuses the unclean image of another boot: its locks and deadlines mean nothing any more.
-func (a *Arena) checkBoot() error {
+// renewBoot makes the deadlines of a clean segment of another boot count in this one. It comes before the claim, and one at
+// a time: nobody ever has a slot in a segment of another boot, so whoever dies, what was clean stays clean.
+func (a *Arena) renewBoot() error {
 	if a.SameBoot() {
 		return nil
 	}
+	got, err := a.member.lock(layout.BootByte, true)
+	if err != nil {
+		return fmt.Errorf("open %s: lock the boot: %w", a.path, err)
+	}
+	if !got {
+		return errRestart
+	}
+	defer a.member.unlock(layout.BootByte)
+	if a.SameBoot() {
+		return nil
+	}
+	if err := a.checkClean(); err != nil {
+		return err
+	}
+	for n := range a.Tickets {
+		if k := &a.Tickets[n]; layout.TicketWord(k.Word.Load()).Kind() == layout.TicketOpen {
+			k.Deadline.Store(uint64(BootTime() + a.Super.Grace))
+		}
+	}
+	a.stampBoot()
+	return nil
+}
+
+// checkClean refuses the unclean image of another boot: its locks mean nothing any more.
+func (a *Arena) checkClean() error {
 	for i := range a.Slots {
 		if id, used := a.Ident(i); used && !a.Alive(id) {
 			return fmt.Errorf("open %s: %w: slot %d is in use", a.path, ErrUnclean, i)
@@ -177,9 +201,8 @@ func (a *Arena) SameBoot() bool {
 	return a.Ctl.Boot[0].Load() == id[0] && a.Ctl.Boot[1].Load() == id[1]
 }
 
-// StampBoot says that the deadlines in the segment count in this boot. Precondition: the caller holds the lock and has
-// set them.
-func (a *Arena) StampBoot() {
+// stampBoot says that the deadlines in the segment count in this boot.
+func (a *Arena) stampBoot() {
 	for i, w := range bootID() {
 		a.Ctl.Boot[i].Store(w)
 	}

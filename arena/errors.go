@@ -34,7 +34,7 @@ var (
 	// ErrUnsupported is returned on systems other than Linux.
 	ErrUnsupported = errors.New("ndpool needs Linux (futex, open-file-description locks, fallocate on tmpfs)")
 
-	errRestart = errors.New("segment is being removed, start again")
+	errRestart = errors.New("segment is being removed or renewed, start again")
 )
 
 // FormatError tells what was found where something else was expected. It wraps ErrFormat.

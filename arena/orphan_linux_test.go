@@ -76,10 +76,11 @@ func TestBoot(t *testing.T) {
 		a := mustCreate(t, loc, testSpec())
 		a.Ctl.Boot[0].Store(1)
 		b := mustOpen(t, loc) // a lives: it cannot be another boot's
-		if b.SameBoot() {
-			t.Error("the same boot")
+		if !b.SameBoot() {
+			t.Error("another boot")
 		}
 		b.Close()
+		a.Ctl.Boot[0].Store(1)
 		a.Abandon()
 		if _, err := Open(loc, false, never); !errors.Is(err, ErrUnclean) {
 			t.Errorf("unclean: %v", err)
@@ -87,9 +88,39 @@ func TestBoot(t *testing.T) {
 		a.Slots[0].Word.Store(uint64(layout.MakeSlot(layout.SlotFree, 1)))
 		c := mustOpen(t, loc)
 		defer c.Close()
-		c.StampBoot()
 		if !c.SameBoot() {
-			t.Error("StampBoot")
+			t.Error("another boot still")
 		}
 	})
+}
+
+// TestBootRace has many open a segment of another boot at once: nobody is refused, and it is this boot's for all.
+func TestBootRace(t *testing.T) {
+	eachDir(t, func(t *testing.T, loc Location) {
+		a := mustCreate(t, loc, testSpec())
+		for range 20 {
+			a.Ctl.Boot[0].Store(1)
+			got := make(chan error)
+			for range 8 {
+				go func() { got <- openRenewed(loc) }()
+			}
+			for range 8 {
+				if err := <-got; err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
+
+func openRenewed(loc Location) error {
+	a, err := Open(loc, false, never)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if !a.SameBoot() {
+		return errors.New("another boot")
+	}
+	return nil
 }

@@ -15,62 +15,29 @@ import (
 	"github.com/ndpool/ndpool/alloc"
 	"github.com/ndpool/ndpool/arena"
 	"github.com/ndpool/ndpool/dtype"
-	"github.com/ndpool/ndpool/handle"
 	"github.com/ndpool/ndpool/internal/shm"
 )
 
 // Attaching and creating are operations that a process may die in, too. Another one must be able to attach then, and to
 // clean up after all that died before it.
 
-// attachment is a case: what there is before somebody attaches, and what there must be afterwards. The victim and the peer
-// of the stage are dead by then.
+// attachment is a case: what there is before somebody attaches. The victim and the peer of the stage are dead by then.
 type attachment struct {
 	name    string
 	options Options
-	prepare func(s *stage) (after func(p *Pool) error)
+	prepare func(s *stage)
 }
 
 var attachments = []attachment{
-	{"free-slot", smallPool, func(*stage) func(*Pool) error { return nil }},
-	{"dead-slot", smallPool, func(s *stage) func(*Pool) error {
+	{"free-slot", smallPool, func(*stage) {}},
+	{"dead-slot", smallPool, func(s *stage) {
 		for range smallPool.Processes - 3 {
 			p := must(openHeapUnswept(s.heap))
 			must(p.Alloc(dtype.Uint8, 50_000)) // a block of its own: a batch would have many stores
 			defer p.arena.Abandon()
 		}
 		leaveHolds(s.victim, s.peer)
-		return nil
 	}},
-	{"another-boot", withPool(func(o *Options) { o.Grace = time.Hour }), func(s *stage) func(*Pool) error {
-		a := marked(s.victim, 7)
-		t := must(a.Send())
-		a.Release()
-		if err := s.victim.Close(); err != nil {
-			panic(err)
-		}
-		ctl := s.bystander.arena.Ctl
-		ctl.Boot[0].Store(ctl.Boot[0].Load() + 1)
-		ctl.Boot[1].Store(ctl.Boot[1].Load() + 1)
-		for n := range s.bystander.arena.Tickets {
-			s.bystander.arena.Tickets[n].Deadline.Store(1) // which that boot's clock had not come to
-		}
-		return func(p *Pool) error { return stillThere(p, t) }
-	}},
-}
-
-// stillThere adopts a transfer that was on its way when the machine was started anew.
-func stillThere(p *Pool, t handle.Transfer) error {
-	if !p.arena.SameBoot() {
-		return errors.New("the boot is still another one")
-	}
-	if _, err := p.Reap(); err != nil { // which ends what has expired
-		return err
-	}
-	a, err := p.Adopt(t)
-	if err == nil {
-		a.Release()
-	}
-	return err
 }
 
 // leaveHolds has two processes hold all kinds of things, one of them the lock.
@@ -105,7 +72,7 @@ func attachDying(h *arena.Heap, k int) (died bool, err error) {
 // attaches.
 func attachOnce(t testing.TB, c attachment, k, j int) (died, again bool, left string, err error) {
 	s := newStage(t, ground{options: c.options})
-	after := c.prepare(s)
+	c.prepare(s)
 	if s.victim.arena.Self() != 0 {
 		s.victim.arena.Abandon()
 	}
@@ -116,10 +83,7 @@ func attachOnce(t testing.TB, c attachment, k, j int) (died, again bool, left st
 	if err != nil {
 		return died, again, "", err
 	}
-	if s.peer, err = openHeap(s.heap); err == nil && after != nil {
-		err = after(s.peer)
-	}
-	if err == nil {
+	if s.peer, err = openHeap(s.heap); err == nil {
 		err = s.onlyLiving()
 	}
 	if err == nil && !s.bystander.arena.Receives(s.peer.arena.Self()) {
@@ -172,13 +136,15 @@ type attempt struct {
 	options Options
 	before  func(o Options) // what a process leaves that is killed then
 	try     func(o Options) (*Pool, error)
+	waits   int // transfers that there are afterwards
 }
 
 var attempts = []attempt{
-	{"create", smallPool, func(Options) {}, create},
-	{"create-in-place-of-an-orphan", smallPool, leaveOrphan, openOrCreate},
-	{"open", withPool(func(o *Options) { o.Persistent = true }), leaveOrphan, openOnly},
-	{"open-dead-slot", withPool(func(o *Options) { o.Persistent, o.Processes = true, 1 }), leaveOrphan, openOnly},
+	{"create", smallPool, func(Options) {}, create, 0},
+	{"create-in-place-of-an-orphan", smallPool, leaveOrphan, openOrCreate, 0},
+	{"open", withPool(func(o *Options) { o.Persistent = true }), leaveOrphan, openOnly, 0},
+	{"open-in-another-boot", withPool(func(o *Options) { o.Persistent, o.Grace = true, time.Hour }), leaveClean, openOnly, 1},
+	{"open-dead-slot", withPool(func(o *Options) { o.Persistent, o.Processes = true, 1 }), leaveOrphan, openOnly, 0},
 }
 
 func create(o Options) (*Pool, error)       { return Create("test", o) }
@@ -195,6 +161,24 @@ func leaveOrphan(o Options) {
 	}
 	must(a.Send())
 	must(p.Alloc(dtype.Uint8, 3000))
+}
+
+// leaveClean leaves a name and a transfer, as a process of an earlier boot that has closed the pool.
+func leaveClean(o Options) {
+	p := must(create(o))
+	a, b, last := marked(p, 9), marked(p, 8), must(openOnly(o))
+	must(p.Publish("kept", a, stay))
+	must(b.Send())
+	a.Release()
+	b.Release()
+	err := p.Close()
+	for n := range last.arena.Tickets {
+		last.arena.Tickets[n].Deadline.Store(1) // which that boot's clock had not come to
+	}
+	last.arena.Ctl.Boot[0].Store(1)
+	if err := errors.Join(err, last.Close()); err != nil {
+		panic(err)
+	}
 }
 
 func init() {
@@ -235,10 +219,25 @@ func tryOnce(t *testing.T, n, k int) (died bool, catalog string, err error) {
 	if err := verified(p); err != nil {
 		return died, "", err
 	}
+	if got := must(p.Stats()).Transfers; got != c.waits {
+		return died, "", fmt.Errorf("%d transfers wait, expected %d", got, c.waits)
+	}
+	if err := expireAll(p); err != nil {
+		return died, "", err
+	}
 	if catalog, err = forgetNames(p); err != nil {
 		return died, "", err
 	}
 	return died, catalog, errors.Join(empty(p), p.Close())
+}
+
+// expireAll ends all transfers.
+func expireAll(p *Pool) error {
+	for n := range p.arena.Tickets {
+		p.arena.Tickets[n].Deadline.Store(1)
+	}
+	_, err := p.Reap()
+	return err
 }
 
 // TestCrashAttachKill kills real processes that create and open. Of the many stores of a sweep, or of a new pool's tables,

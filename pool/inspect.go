@@ -14,7 +14,7 @@ import (
 	"github.com/ndpool/ndpool/handle"
 )
 
-// Looking inside takes no lock but where it says so. Numbers of a busy pool are of slightly different moments; each
+// Looking inside takes no lock but where it says so, and to read what lies before an array in its block. Numbers of a busy pool are of slightly different moments; each
 // array, process and transfer is whole.
 
 // Stats is a summary of a pool. All sizes are bytes.
@@ -140,8 +140,30 @@ func (p *Pool) Arrays() iter.Seq[ArrayInfo] {
 	}
 }
 
-// arrayInfo describes block i if it is alive. It looks again if the block changed hands meanwhile.
-func (p *Pool) arrayInfo(i int) (ArrayInfo, bool) {
+// arrayInfo describes block i if it is alive.
+func (p *Pool) arrayInfo(i int) (info ArrayInfo, ok bool) {
+	if d := p.desc(i); d.Header.Load() == 0 && d.Flags.Load()&layout.DescRing == 0 {
+		return p.lookArray(i)
+	}
+	_ = p.beside(func() { info, ok = p.lookArray(i) })
+	return info, ok
+}
+
+// beside runs look, which reads bytes of blocks that this process need not hold. While it has the lock, there is memory behind
+// what is alive. A snapshot has all bytes that it needs.
+func (p *Pool) beside(look func()) error {
+	if p.arena.Self().Incarnation() != 0 {
+		if err := p.lock(); err != nil {
+			return err
+		}
+		defer p.unlock()
+	}
+	look()
+	return nil
+}
+
+// lookArray looks again if the block changed hands meanwhile. Precondition: as for readBlock.
+func (p *Pool) lookArray(i int) (ArrayInfo, bool) {
 	for range 10 {
 		before := p.state(i)
 		if k := before.Kind(); k != layout.Live && k != layout.Private {

@@ -105,8 +105,8 @@ func (p *Pool) alone() bool {
 	return true
 }
 
-// clean brings a segment in order at attach: the slot that this process took over from a dead one, deadlines of another
-// boot, and, but for an observer, other dead processes.
+// clean brings a segment in order at attach: the slot that this process took over from a dead one and, but for an observer,
+// other dead processes.
 func (p *Pool) clean(dirty bool) error {
 	if dirty {
 		if err := p.sweepSlot(p.arena.Self().Slot()); err != nil {
@@ -114,31 +114,11 @@ func (p *Pool) clean(dirty bool) error {
 		}
 		p.arena.Activate()
 	}
-	if !p.arena.SameBoot() {
-		if err := p.restamp(); err != nil {
-			return err
-		}
-	}
 	if p.observer {
 		return nil
 	}
 	_, err := p.sweepDead()
 	return err
-}
-
-// restamp gives all transfers of another boot a new deadline, because that boot's clock means nothing any more.
-func (p *Pool) restamp() error {
-	if err := p.lock(); err != nil {
-		return err
-	}
-	defer p.unlock()
-	for n := range p.arena.Tickets {
-		if p.ticketOpen(n) {
-			p.refs.Orphan(n, arena.BootTime(), p.grace)
-		}
-	}
-	p.arena.StampBoot()
-	return nil
 }
 
 // orphaned tells whether a segment that nobody is attached to was left behind by killed processes: it is not persistent,

@@ -39,8 +39,9 @@ type RingInfo struct {
 	Holders     []int         `json:"holders"`          // slots
 }
 
-// Rings returns the streams and queues that are alive, by descriptor. It looks at them without the lock, so that numbers of a
-// busy one are of slightly different moments. A ring that cannot be read is left out; Verify names it.
+// Rings returns the streams and queues that are alive, by descriptor. Streams are written and read without the lock that it
+// takes for each, so numbers of a busy one are of slightly different moments. A ring that cannot be read is left out; Verify
+// names it.
 func (p *Pool) Rings() ([]RingInfo, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
@@ -82,8 +83,16 @@ func (p *Pool) ringInfos(named []NameInfo) []RingInfo {
 	return rings
 }
 
-// ringInfo describes block i if it is a ring that is alive. It looks again if the block changed hands meanwhile.
-func (p *Pool) ringInfo(i int) (RingInfo, bool) {
+// ringInfo describes block i if it is a ring that is alive.
+func (p *Pool) ringInfo(i int) (info RingInfo, ok bool) {
+	if p.isRing(i) {
+		_ = p.beside(func() { info, ok = p.lookRing(i) })
+	}
+	return info, ok
+}
+
+// lookRing looks again if the block changed hands meanwhile. Precondition: as for readBlock.
+func (p *Pool) lookRing(i int) (RingInfo, bool) {
 	for range 10 {
 		before := p.state(i)
 		if k := before.Kind(); k != layout.Live && k != layout.Private || !p.isRing(i) {

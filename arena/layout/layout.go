@@ -72,6 +72,7 @@ const (
 const (
 	SlotByte = 1 << 62
 	PoolByte = SlotByte + 254 // shared: attached; exclusive: the last one out, deciding
+	BootByte = SlotByte + 255 // exclusive: who makes the deadlines of a segment of another boot count in this one
 )
 
 // Kinds of a region, in the order in which the regions lie in the file.

@@ -15,7 +15,7 @@
 #include "internal/shm.h"
 
 /* xxhash64 of the format's description; a segment of another one is refused */
-#define NDPOOL_FINGERPRINT UINT64_C(0xd30e3c3cffce1eec)
+#define NDPOOL_FINGERPRINT UINT64_C(0x8ae27c75172b3dca)
 
 /* first eight bytes of a segment */
 #define NDPOOL_MAGIC "ndpool\032\012"
@@ -77,6 +77,7 @@
  * address space lives. */
 #define NDPOOL_SLOT_BYTE               UINT64_C(0x4000000000000000)
 #define NDPOOL_POOL_BYTE               UINT64_C(0x40000000000000fe) /* shared: attached; exclusive: the last one out, deciding */
+#define NDPOOL_BOOT_BYTE               UINT64_C(0x40000000000000ff) /* exclusive: who makes the deadlines of a segment of another boot count in this one */
 
 /* Kinds of a region, in the order in which the regions lie in the file. */
 #define NDPOOL_REGION_CONTROL          1

@@ -181,11 +181,9 @@ int arena_start(arena *a, int (*format)(arena *))
     return status == NDPOOL_OK ? format(a) : status;
 }
 
-/* Refuses the unclean image of another boot: its locks and deadlines mean nothing any more. */
-static int check_boot(arena *a)
+/* Refuses the unclean image of another boot: its locks mean nothing any more. */
+static int check_clean(arena *a)
 {
-    if (arena_same_boot(a))
-        return NDPOOL_OK;
     for (uint32_t slot = 0; slot < a->n_slots; slot++) {
         ident id;
         if (arena_ident(a, slot, &id) && !arena_alive(a, id))
@@ -193,6 +191,37 @@ static int check_boot(arena *a)
                         a->path, slot);
     }
     return NDPOOL_OK;
+}
+
+/* Precondition: this process holds the boot's byte. */
+static int renew_deadlines(arena *a)
+{
+    int status = arena_same_boot(a) ? NDPOOL_OK : check_clean(a);
+    if (status != NDPOOL_OK || arena_same_boot(a))
+        return status;
+    for (uint32_t n = 0; n < a->n_tickets; n++) {
+        if (ticket_kind(shm_load64(&a->tickets[n].word)) == NDPOOL_TICKET_OPEN)
+            shm_store64(&a->tickets[n].deadline, (uint64_t)(boot_time() + a->super.grace));
+    }
+    arena_stamp_boot(a);
+    return NDPOOL_OK;
+}
+
+/* Makes the deadlines of a clean segment of another boot count in this one. It comes before the claim, and one at a time:
+ * nobody ever has a slot in a segment of another boot, so whoever dies, what was clean stays clean. */
+static int renew_boot(arena *a)
+{
+    bool got;
+    if (arena_same_boot(a))
+        return NDPOOL_OK;
+    int status = ofd_lock(&a->member, NDPOOL_BOOT_BYTE, true, &got);
+    if (status != NDPOOL_OK)
+        return fail_within("open %s: lock the boot", a->path);
+    if (!got)
+        return fail(STATUS_RESTART, "open %s: segment is being renewed, start again", a->path);
+    status = renew_deadlines(a);
+    ofd_unlock(&a->member, NDPOOL_BOOT_BYTE);
+    return status;
 }
 
 /* Joins the segment and refuses one that must not be used. */
@@ -210,7 +239,7 @@ static int enter(arena *a, bool replace, bool (*orphaned)(arena *))
         status = ofd_lock(&a->member, NDPOOL_POOL_BYTE, false, &got);
     if (status == NDPOOL_OK && !arena_linked(a))
         status = fail(STATUS_RESTART, "open %s: segment is being removed, start again", a->path);
-    return status == NDPOOL_OK ? check_boot(a) : status;
+    return status == NDPOOL_OK ? renew_boot(a) : status;
 }
 
 static int open_once(const location *loc, bool replace, bool (*orphaned)(arena *), arena **out)

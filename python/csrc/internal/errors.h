@@ -9,7 +9,7 @@
 
 /* Statuses that never reach a user. */
 enum {
-    STATUS_RESTART = 1000, /* the segment is being removed, start again */
+    STATUS_RESTART = 1000, /* the segment is being removed or renewed, start again */
     STATUS_GROW,           /* the descriptor table must grow */
     STATUS_NO_DESC,        /* no free descriptor */
     STATUS_NO_TICKET,      /* no free ticket */

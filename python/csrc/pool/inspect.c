@@ -1,6 +1,6 @@
 /*
- * Looking inside takes no lock but where it says so. Numbers of a busy pool are of slightly different moments; each
- * array, process and transfer is whole. Twin of pool/inspect.go.
+ * Looking inside takes no lock but where it says so, and to read what lies before an array in its block. Numbers of a busy
+ * pool are of slightly different moments; each array, process and transfer is whole. Twin of pool/inspect.go.
  */
 #include "pool/pool.h"
 
@@ -16,6 +16,16 @@ int pool_look(ndpool *p)
         return NDPOOL_OK;
     gate_leave(&p->verbs);
     return fail(NDPOOL_ERR_CLOSED, "look at pool %s: snapshot is closed", p->path);
+}
+
+/* Begins to read bytes of blocks that this process need not hold: with the lock, so that there is memory behind what is
+ * alive. A snapshot has all bytes that it needs. Released by pool_beside_end. */
+int pool_beside(ndpool *p) { return p->snapshot ? NDPOOL_OK : pool_lock(p); }
+
+void pool_beside_end(ndpool *p)
+{
+    if (!p->snapshot)
+        pool_unlock(p);
 }
 
 static bool is_array(state s) { return state_kind(s) == NDPOOL_KIND_LIVE || state_kind(s) == NDPOOL_KIND_PRIVATE; }
@@ -134,8 +144,8 @@ static void describe_array(const ndpool *p, uint32_t i, state s, extent e, const
     pool_find_holders(p, i, s, out->holders);
 }
 
-/* Describes block i if it is alive. It looks again if the block changed hands meanwhile. */
-static bool array_info(ndpool *p, uint32_t i, ndpool_array_info *out)
+/* Looks again if the block changed hands meanwhile. Precondition: as for pool_read. */
+static bool look_array(ndpool *p, uint32_t i, ndpool_array_info *out)
 {
     for (int n = 0; n < LOOKS; n++) {
         state before = pool_state(p, i);
@@ -150,6 +160,18 @@ static bool array_info(ndpool *p, uint32_t i, ndpool_array_info *out)
             return true;
     }
     return false;
+}
+
+/* Describes block i if it is alive. */
+static bool array_info(ndpool *p, uint32_t i, ndpool_array_info *out)
+{
+    if (shm_load32(&pool_desc(p, i)->header) == 0)
+        return look_array(p, i, out);
+    if (pool_beside(p) != NDPOOL_OK)
+        return false;
+    bool found = look_array(p, i, out);
+    pool_beside_end(p);
+    return found;
 }
 
 /* By descriptor. An array whose metadata cannot be read is left out; ndpool_verify names it. */
@@ -187,7 +209,11 @@ int ndpool_info_record(ndpool *p, const ndpool_array_info *info, void *text)
     int status = pool_look(p);
     if (status != NDPOOL_OK)
         return status;
-    status = info_record(p, info, text);
+    status = pool_beside(p);
+    if (status == NDPOOL_OK) {
+        status = info_record(p, info, text);
+        pool_beside_end(p);
+    }
     pool_leave(p);
     return status;
 }

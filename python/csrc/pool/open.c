@@ -73,37 +73,18 @@ static bool alone(const ndpool *p)
     return true;
 }
 
-/* Gives all transfers of another boot a new deadline, because that boot's clock means nothing any more. */
-static int restamp(ndpool *p)
-{
-    int status = pool_lock(p);
-    if (status != NDPOOL_OK)
-        return status;
-    for (uint32_t n = 0; n < p->arena->n_tickets; n++) {
-        if (refs_ticket_open(&p->refs, n))
-            refs_orphan(&p->refs, n, boot_time(), p->grace);
-    }
-    arena_stamp_boot(p->arena);
-    pool_unlock(p);
-    return NDPOOL_OK;
-}
-
-/* Brings a segment in order at attach: the slot that this process took over from a dead one, deadlines of another boot,
- * and, but for an observer, other dead processes. */
+/* Brings a segment in order at attach: the slot that this process took over from a dead one and, but for an observer, other
+ * dead processes. */
 static int clean(ndpool *p, bool dirty)
 {
-    int status = NDPOOL_OK, dead;
+    int dead;
     if (dirty) {
-        status = pool_sweep_slot(p, arena_slot(p->arena), true);
+        int status = pool_sweep_slot(p, arena_slot(p->arena), true);
         if (status != NDPOOL_OK)
             return status;
         arena_activate(p->arena);
     }
-    if (!arena_same_boot(p->arena))
-        status = restamp(p);
-    if (status != NDPOOL_OK || p->observer)
-        return status;
-    return pool_sweep_dead(p, &dead);
+    return p->observer ? NDPOOL_OK : pool_sweep_dead(p, &dead);
 }
 
 static int begin(arena *a, const ndpool_options *o, bool dirty, ndpool **out)

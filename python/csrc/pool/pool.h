@@ -348,6 +348,8 @@ void pool_each_hold(ndpool *p, void (*tell)(void *arg, uint32_t i, uint32_t slot
 
 /* ---- inspect.c, peek.c */
 int pool_look(ndpool *p); /* pool_enter, also for a snapshot; released by pool_leave */
+int pool_beside(ndpool *p); /* the lock, but for a snapshot; released by pool_beside_end */
+void pool_beside_end(ndpool *p);
 void pool_find_holders(const ndpool *p, uint32_t i, state s, uint64_t holders[4]); /* the slots that hold a block */
 void pool_stats(ndpool *p, int free_pages, int largest, ndpool_stats_t *out);
 int pool_gaps(const ndpool *p, int *free_pages, int *largest); /* reckoned from the extents of a snapshot */

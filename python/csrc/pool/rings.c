@@ -48,8 +48,8 @@ static void describe(const ndpool *p, uint32_t i, state s, const ring *r, ndpool
     pool_find_holders(p, i, s, out->holders);
 }
 
-/* Describes block i if it is a ring that is alive. It looks again if the block changed hands meanwhile. */
-static bool ring_info(const ndpool *p, uint32_t i, ndpool_ring_info *out)
+/* Looks again if the block changed hands meanwhile. Precondition: as for pool_read. */
+static bool look_ring(const ndpool *p, uint32_t i, ndpool_ring_info *out)
 {
     for (int n = 0; n < LOOKS; n++) {
         state before = pool_state(p, i);
@@ -64,6 +64,16 @@ static bool ring_info(const ndpool *p, uint32_t i, ndpool_ring_info *out)
             return true;
     }
     return false;
+}
+
+/* Describes block i if it is a ring that is alive. */
+static bool ring_info(ndpool *p, uint32_t i, ndpool_ring_info *out)
+{
+    if (!pool_is_ring(p, i) || pool_beside(p) != NDPOOL_OK)
+        return false;
+    bool found = look_ring(p, i, out);
+    pool_beside_end(p);
+    return found;
 }
 
 /* By descriptor. A ring that cannot be read is left out; ndpool_verify names it. */

@@ -985,7 +985,9 @@ static void unclean(void)
     shm_store64(&a->ctl->boot[0], 1);
     CHECK(!arena_same_boot(a));
     must(arena_open(&loc, false, never, &b)); /* he lives: it is this boot's after all */
+    CHECK(arena_same_boot(a));
     arena_close(b);
+    shm_store64(&a->ctl->boot[0], 1);
     arena_close(a);
     refused(&loc, NDPOOL_ERR_UNCLEAN, "segment was left unclean by another boot: slot 0 is in use");
     CHECK_EQ(arena_unlink_name(&loc), NDPOOL_OK);

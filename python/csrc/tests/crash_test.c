@@ -165,6 +165,24 @@ static bool opens(ndpool *by, const char *name)
     return ok;
 }
 
+/* Tells whether a pool of an earlier boot can be opened after somebody died who did, and its transfer is still there. */
+static bool opens_old(const char *name)
+{
+    ndpool *p;
+    ndpool_reaped r;
+    ndpool_stats_t st;
+    ndpool_options o = {.dir = dir};
+    must(ndpool_open("old", &o, &p));
+    must(ndpool_reap(p, &r));
+    must(ndpool_stats(p, &st));
+    bool ok = st.transfers == 1 && arena_same_boot(p->arena);
+    if (!ok)
+        fprintf(stderr, "%s: %d transfers are left\n", name, (int)st.transfers);
+    ndpool_close(p);
+    must(ndpool_unlink("old", &o));
+    return ok;
+}
+
 /* Tells whether a new pool can be had after somebody died who made it: what was half made has no name. */
 static bool replaces(const char *name, bool died)
 {
@@ -212,6 +230,7 @@ static bool kill_case(const scenario *sc, int k, int *bad)
     bool died = WIFSIGNALED(status) || child_died;
     snprintf(name, sizeof name, "%s, SIGKILL after store %d", sc->name, k);
     *bad += sc->op == op_open && !opens(by.p, name);
+    *bad += sc->op == op_open_old && !opens_old(name);
     *bad += sc->op == op_create && !replaces(name, died);
     *bad += bystander_settle(&by, name) || allow(by.catalog, name);
     ndpool_free(by.p);

@@ -167,6 +167,27 @@ static void op_create(scene *s)
     ndpool_options o = small_pool(s->dir);
     must(ndpool_create("new", &o, &p));
 }
+/* A pool that a process of an earlier boot has closed, with a transfer in it. */
+static void closed_in_another_boot(scene *s)
+{
+    ndpool *p;
+    ndpool_transfer t;
+    ndpool_options o = small_pool(s->dir);
+    o.persistent = true;
+    o.grace = LOCK_PATIENCE;
+    (void)ndpool_unlink("old", &o); /* of who has learned the outcomes */
+    must(ndpool_create("old", &o, &p));
+    ndpool_array a = alloc_bytes(p, 1000);
+    must(ndpool_send(p, a.handle, 0, &t));
+    must(ndpool_release(p, a.handle));
+    shm_store64(&p->arena->ctl->boot[0], 1);
+    ndpool_close(p);
+}
+static void op_open_old(scene *s)
+{
+    ndpool *p;
+    must(ndpool_open("old", &(ndpool_options){.dir = s->dir}, &p));
+}
 /* All slots but the bystander's are of the dead, and one of those has the lock. */
 static void only_dead_slots(scene *s)
 {

@@ -71,12 +71,15 @@ func BenchmarkPairArray(b *testing.B) {
 	}
 }
 
-// The same for a size that is never cached: 1 MiB takes the segment lock.
-func BenchmarkPairLarge(b *testing.B) {
+// The same for the largest run of pages that is cached, and for one that never is: 2 MiB take the segment lock.
+func BenchmarkPairMiddle(b *testing.B) { pairOf(b, 1<<20) }
+func BenchmarkPairLarge(b *testing.B)  { pairOf(b, 2<<20) }
+
+func pairOf(b *testing.B, size int) {
 	p := newPool(b, pool.Options{Capacity: 64 << 20})
 	b.ReportAllocs()
 	for b.Loop() {
-		must(p.AllocBlock(1 << 20)).Release()
+		must(p.AllocBlock(size)).Release()
 	}
 }
 

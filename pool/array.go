@@ -121,7 +121,7 @@ func (p *Pool) mayCome(err error, s Spec) bool {
 }
 
 func (p *Pool) allocMeta(m *meta, shape []int) (*Array, error) {
-	i, err := p.take(m.size(), m, shape)
+	i, err := p.take(m, shape)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ func (p *Pool) AllocBlock(n int) (Block, error) {
 		return Block{}, fmt.Errorf("allocate block: %w: %d bytes", ErrSpec, n)
 	}
 	m := meta{dt: dtype.Uint8, bytes: uint64(n), ndim: 1}
-	i, err := p.take(uint64(n), &m, []int{n})
+	i, err := p.take(&m, []int{n})
 	if err != nil {
 		return Block{}, err
 	}

@@ -66,11 +66,16 @@ func (p *Pool) pop(s, bin int) (i int, l *link) {
 	return i, l
 }
 
-// takeLocked pops blocks until one is won that is still what its list says. Precondition: stripe s is held.
-func (p *Pool) takeLocked(s, bin int) (int, bool) {
+// takeLocked pops blocks until one is won that is still what its list says. A middle bin has runs of different lengths: a block
+// of another one than is asked for stays, and nothing is won. Precondition: stripe s is held.
+func (p *Pool) takeLocked(s, bin int, m *meta) (int, bool) {
 	for {
 		i, l := p.pop(s, bin)
 		if l == nil {
+			return 0, false
+		}
+		if bin >= layout.MiddleBin && l.extent.Pages() != layout.PagesFor(m.size()) {
+			p.push(i, l)
 			return 0, false
 		}
 		if !p.refs.Retake(i, l.state) {
@@ -137,7 +142,7 @@ func (p *Pool) takeFrom(s, bin int, m *meta, shape []int) (int, bool) {
 	if p.closed.Load() {
 		return 0, false
 	}
-	i, ok := p.takeLocked(s, bin)
+	i, ok := p.takeLocked(s, bin, m)
 	if ok {
 		p.write(i, m, shape)
 		p.refs.PublishLocked(i)
@@ -190,9 +195,10 @@ func (p *Pool) lastLocked(i int) (ring bool) {
 	return false
 }
 
-// batch is how many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB.
+// batch is how many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB, and one of the middle and
+// large ones.
 func batch(bin int) int {
-	if bin == layout.LargeBin {
+	if bin >= layout.MiddleBin {
 		return 1
 	}
 	return int(max(1, min(32, 256<<10/binSize(bin))))
@@ -206,7 +212,7 @@ var cacheLimit = func() (limit [layout.NumBins]uint32) {
 	return limit
 }()
 
-// binSize returns the bytes of a block of a bin.
+// binSize returns the bytes of a block of a bin below the middle ones.
 func binSize(bin int) uint64 {
 	if bin < layout.NumClasses {
 		return uint64(layout.Classes[bin+1].Size)
@@ -219,8 +225,5 @@ func binOf(size uint64) int {
 	if c := layout.ClassOf(size); c != 0 {
 		return c - 1
 	}
-	if n := layout.PagesFor(size); n <= layout.RunBins {
-		return layout.NumClasses + n - 1
-	}
-	return layout.LargeBin
+	return layout.RunBin(layout.PagesFor(size))
 }

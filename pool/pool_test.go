@@ -82,6 +82,40 @@ func TestAllocReleaseReuse(t *testing.T) {
 	requireEmpty(t, p)
 }
 
+// TestMiddleRuns has a released run of up to 256 pages serve arrays of exactly its length, without the segment lock. Whoever is
+// short of memory takes it.
+func TestMiddleRuns(t *testing.T) {
+	p, _ := newTestPool(t, Options{Capacity: 2 << 20, LockWait: time.Millisecond})
+	locked := func(size int) (*Array, error) {
+		p.arena.Lock(time.Second)
+		defer p.arena.Unlock()
+		return p.Alloc(dtype.Uint8, size)
+	}
+	for _, size := range []int{68 << 10, 128 << 10, 132 << 10, 300_000, 1 << 20} {
+		require.NoError(t, p.steal())
+		a, err := p.Alloc(dtype.Uint8, size)
+		require.NoError(t, err)
+		at := a.desc
+		a.Release()
+		for _, other := range []int{size - 4096, size + 4096} {
+			_, err = locked(other)
+			require.ErrorIs(t, err, ErrLockTimeout, "%d bytes in a run of %d", other, size)
+		}
+		a, err = locked(size - 5)
+		require.NoError(t, err)
+		require.Equal(t, at, a.desc)
+		a.Release()
+		requireClean(t, p)
+	}
+	require.EqualValues(t, 1<<20, must(p.Stats()).Cached)
+	a, err := p.Alloc(dtype.Uint8, 2<<20)
+	require.NoError(t, err, "others are in the way")
+	a.Release()
+	_, err = locked(2 << 20)
+	require.ErrorIs(t, err, ErrLockTimeout, "a large run was kept")
+	requireEmpty(t, p)
+}
+
 func TestSendAdoptBetweenAttachments(t *testing.T) {
 	p, dir := newTestPool(t, Options{Capacity: 4 << 20})
 	q, err := Open("test", Options{Dir: dir})

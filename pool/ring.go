@@ -203,7 +203,7 @@ func (p *Pool) makeRing(kind layout.RingKind, o *RingOptions) (i int, err error)
 	entries, readers := o.size(kind)
 	n := layout.RingBytes(entries, readers)
 	m := meta{dt: dtype.Uint8, bytes: n, ndim: 1}
-	if i, err = p.take(n, &m, []int{int(n)}); err != nil {
+	if i, err = p.take(&m, []int{int(n)}); err != nil {
 		return 0, err
 	}
 	e, ok := p.extent(i)

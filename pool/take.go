@@ -10,20 +10,21 @@ import (
 	"github.com/ndpool/ndpool/refcount"
 )
 
-// take returns a new block of at least size bytes with its metadata written, PRIVATE, with one reference.
-func (p *Pool) take(size uint64, m *meta, shape []int) (int, error) {
-	bin := binOf(size)
+// take returns a new block of at least the array's size with its metadata written, PRIVATE, with one reference.
+func (p *Pool) take(m *meta, shape []int) (int, error) {
+	bin := binOf(m.size())
 	if bin != layout.LargeBin {
 		if i, ok := p.takeFast(bin, m, shape); ok {
 			return i, nil
 		}
 	}
-	return p.takeSlow(size, bin, m, shape)
+	return p.takeSlow(bin, m, shape)
 }
 
 // takeSlow takes blocks from the allocator; when there are none, it makes room once by what others have cached, and once
 // by what dead processes have left.
-func (p *Pool) takeSlow(size uint64, bin int, m *meta, shape []int) (int, error) {
+func (p *Pool) takeSlow(bin int, m *meta, shape []int) (int, error) {
+	size := m.size()
 	if err := p.enter(); err != nil {
 		return 0, err
 	}

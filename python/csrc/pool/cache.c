@@ -14,10 +14,12 @@
 /* How many stripes should have blocks of a bin before threads wait for each other. */
 enum { SPREAD = 4 };
 
-/* How many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB. */
+/* How many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB, and one of the middle and large
+ * ones. */
 static const uint8_t batches[NDPOOL_NUM_BINS] = {
     32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, /* the slab classes */
     32, 32, 21, 16, 12, 10, 9,  8,  7,  6,  5,  5,  4,  4,  4,  4,              /* 1 to 16 pages */
+    1,  1,  1,  1,                                                              /* up to 32, 64, 128, 256 pages */
     1,                                                                          /* large: not cached */
 };
 
@@ -66,13 +68,18 @@ list_entry *pool_pop(ndpool *p, int s, int bin, uint32_t *i)
     return l;
 }
 
-/* Pops blocks until one is won that is still what its list says. Precondition: stripe s is held. */
-static bool take_locked(ndpool *p, int s, int bin, uint32_t *i)
+/* Pops blocks until one is won that is still what its list says. A middle bin has runs of different lengths: a block of
+ * another one than is asked for stays, and nothing is won. Precondition: stripe s is held. */
+static bool take_locked(ndpool *p, int s, int bin, const meta *m, uint32_t *i)
 {
     for (;;) {
         list_entry *l = pool_pop(p, s, bin, i);
         if (!l)
             return false;
+        if (bin >= NDPOOL_MIDDLE_BIN && extent_pages(l->extent) != pages_for(m->header + m->bytes)) {
+            push(p, *i, l);
+            return false;
+        }
         if (!refs_retake(&p->refs, *i, l->state))
             continue; /* stolen */
         if (l->bin == bin)
@@ -106,7 +113,7 @@ void pool_park_locked(ndpool *p, uint32_t i)
 /* Allocates a block of stripe s, which the caller holds. */
 static bool take_from(ndpool *p, int s, int bin, const meta *m, const int64_t *shape, uint32_t *i)
 {
-    if (atomic_load(&p->closed) || !take_locked(p, s, bin, i))
+    if (atomic_load(&p->closed) || !take_locked(p, s, bin, m, i))
         return false;
     pool_write(p, *i, m, shape);
     refs_publish_locked(&p->refs, *i);

@@ -81,7 +81,7 @@ func (t *torture) settle() error {
 		a.Release()
 	}
 	t.own = nil
-	if err := t.accept(); err != nil {
+	if err := accept(t.p); err != nil {
 		return err
 	}
 	if _, err := t.p.Trim(); err != nil {

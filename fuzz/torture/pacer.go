@@ -27,6 +27,9 @@ const (
 	pacerQueue = "p/queue"
 )
 
+// rounds is after how many it takes what others sent to it.
+const rounds = 64
+
 // pace lets a pacer work until the context ends.
 func (t *torture) pace(ctx context.Context) {
 	p, err := pool.Open(poolName, pool.Options{Dir: t.dir})
@@ -35,8 +38,15 @@ func (t *torture) pace(ctx context.Context) {
 		return
 	}
 	x := &pacer{torture: t, p: p, rng: rand.New(rand.NewPCG(t.seed, 5))}
-	for ctx.Err() == nil {
-		if err := x.round(); err != nil && !isNoRoom(err) {
+	for n := 0; ctx.Err() == nil; n++ {
+		err := x.round()
+		if isNoRoom(err) {
+			err = nil
+		}
+		if n%rounds == 0 {
+			err = errors.Join(err, accept(p))
+		}
+		if err != nil {
 			t.fail(fmt.Errorf("pacer: %w", err))
 			break
 		}

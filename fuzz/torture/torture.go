@@ -167,7 +167,7 @@ func (t *torture) weather(ctx context.Context) {
 		every = time.Second
 	}
 	for wait(ctx, 300*time.Millisecond) {
-		t.fail(errors.Join(t.look(pool.VerifyOptions{}), t.accept()))
+		t.fail(errors.Join(t.look(pool.VerifyOptions{}), accept(t.p)))
 		if !t.quiet && time.Since(told) > every {
 			told = time.Now()
 			fmt.Printf("torture: %s\n", t.figures.line())
@@ -207,13 +207,14 @@ func (t *torture) look(o pool.VerifyOptions) error {
 	return nil
 }
 
-// accept takes what was sent to this process: it would keep its ticket as long as this process lives, and in an hour all of them.
-func (t *torture) accept() error {
-	for x := range t.p.Transfers() {
-		if x.Receiver != t.p.Self() {
+// accept takes what was sent to an attachment that nobody strikes: it would keep its ticket as long as that lives, and in an
+// hour all of them.
+func accept(p *pool.Pool) error {
+	for x := range p.Transfers() {
+		if x.Receiver != p.Self() {
 			continue
 		}
-		a, err := t.p.Adopt(x.Transfer)
+		a, err := p.Adopt(x.Transfer)
 		switch {
 		case err == nil:
 			a.Release()

@@ -378,8 +378,7 @@ static const scenario scenarios[] = {
     {"reap-expired", peer_gave_long_ago, op_reap, false},
     {"open", nothing, op_open, true},
     {"open-dead-slot", only_dead_slots, op_open, true},
-    {"open-another-boot", another_boot, op_open, true},
-    {"open-closed-in-another-boot", closed_in_another_boot, op_open_old, true},
+    {"open-in-another-boot", closed_in_another_boot, op_open_old, true},
     {"create", nothing, op_create, true},
 #ifdef NDPOOL_CRASH
     {"lock-comes-free", peer_owns_lock, op_lock_comes_free, false},

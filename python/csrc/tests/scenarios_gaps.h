@@ -203,13 +203,6 @@ static void only_dead_slots(scene *s)
     arena_abandon(s->peer->arena);
     arena_abandon(s->victim->arena);
 }
-static void another_boot(scene *s)
-{
-    ndpool_control *ctl = s->peer->arena->ctl;
-    peer_gave(s);
-    shm_store64(&ctl->boot[0], shm_load64(&ctl->boot[0]) + 1);
-    shm_store64(&ctl->boot[1], shm_load64(&ctl->boot[1]) + 1);
-}
 
 /* ---- others, who act in the middle of the operation. Only the crash build can have it */
 

@@ -39,8 +39,6 @@ def fork(lane: Lane) -> None:
             code = child(lane)
         finally:
             os._exit(code)
-    if lane.rng.randrange(2):
-        os.waitpid(pid, os.WNOHANG)
 
 
 def child(lane: Lane) -> int:

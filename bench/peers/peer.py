@@ -88,3 +88,22 @@ class Peer(ABC):
     @abstractmethod
     def close(self) -> None:
         """Ends this process's end; the first one removes everything."""
+
+
+class Arrays(Peer):
+    """A peer whose items and tokens are arrays of numpy, which end with their last reference."""
+
+    def array(self, item: np.ndarray) -> np.ndarray:
+        return item
+
+    def free(self, item: np.ndarray) -> None:
+        pass
+
+    def give(self, item: np.ndarray) -> np.ndarray:
+        return item
+
+    def take(self, token: np.ndarray) -> np.ndarray:
+        return token
+
+    def drop(self, item: np.ndarray) -> None:
+        pass

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from crew import UNREAD, source_of, sum_of
-from peer import Peer, Sample
+from peer import Arrays, Sample
 
 import ndpool
 
@@ -19,7 +19,7 @@ U1 = np.dtype(np.uint8)
 SPAWN = mp.get_context("spawn")
 
 
-class Pool(Peer):
+class Pool(Arrays):
     name = "ndpool, Python"
     pooled = True
     recovers = True
@@ -46,21 +46,6 @@ class Pool(Peer):
 
     def alloc(self, size: int) -> np.ndarray:
         return self.empty(size, U1)
-
-    def array(self, item: np.ndarray) -> np.ndarray:
-        return item
-
-    def free(self, item: np.ndarray) -> None:
-        pass  # with its last reference
-
-    def give(self, item: np.ndarray) -> np.ndarray:
-        return item
-
-    def take(self, token: np.ndarray) -> np.ndarray:
-        return token
-
-    def drop(self, item: np.ndarray) -> None:
-        pass
 
     def close(self) -> None:
         self.pool.close()

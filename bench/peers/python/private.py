@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-from peer import Peer
+from peer import Arrays
 
 
-class Private(Peer):
+class Private(Arrays):
     name = "numpy, private"
     lacks = dict.fromkeys(("handover", "pass", "fanout", "crowd", "open", "recovery"), "memory of one process")
 
@@ -26,21 +26,6 @@ class Private(Peer):
 
     def alloc(self, size: int) -> np.ndarray:
         return np.empty(size, np.uint8)
-
-    def array(self, item: np.ndarray) -> np.ndarray:
-        return item
-
-    def free(self, item: np.ndarray) -> None:
-        pass  # with its last reference
-
-    def give(self, item: np.ndarray) -> np.ndarray:
-        return item
-
-    def take(self, token: np.ndarray) -> np.ndarray:
-        return token
-
-    def drop(self, item: np.ndarray) -> None:
-        pass
 
     def close(self) -> None:
         pass

@@ -71,15 +71,15 @@ func BenchmarkPairArray(b *testing.B) {
 	}
 }
 
-// The same for the largest run of pages that is cached, and for one that never is: 2 MiB take the segment lock.
-func BenchmarkPairMiddle(b *testing.B) { pairOf(b, 1<<20) }
-func BenchmarkPairLarge(b *testing.B)  { pairOf(b, 2<<20) }
+// The same for 1 MiB, of one length and of two by turns: the latter takes the segment lock.
+func BenchmarkPairLarge(b *testing.B)   { pairOf(b, 1<<20, 1<<20) }
+func BenchmarkPairLengths(b *testing.B) { pairOf(b, 1<<20, 1<<20+4096) }
 
-func pairOf(b *testing.B, size int) {
+func pairOf(b *testing.B, sizes ...int) {
 	p := newPool(b, pool.Options{Capacity: 64 << 20})
 	b.ReportAllocs()
-	for b.Loop() {
-		must(p.AllocBlock(size)).Release()
+	for n := 0; b.Loop(); n++ {
+		must(p.AllocBlock(sizes[n%len(sizes)])).Release()
 	}
 }
 

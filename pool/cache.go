@@ -66,15 +66,15 @@ func (p *Pool) pop(s, bin int) (i int, l *link) {
 	return i, l
 }
 
-// takeLocked pops blocks until one is won that is still what its list says. A middle bin has runs of different lengths: a block
-// of another one than is asked for stays, and nothing is won. Precondition: stripe s is held.
+// takeLocked pops blocks until one is won that is still what its list says. Large ones are of different lengths: one of another
+// length than is asked for stays, and nothing is won. Precondition: stripe s is held.
 func (p *Pool) takeLocked(s, bin int, m *meta) (int, bool) {
 	for {
 		i, l := p.pop(s, bin)
 		if l == nil {
 			return 0, false
 		}
-		if bin >= layout.MiddleBin && l.extent.Pages() != layout.PagesFor(m.size()) {
+		if bin == layout.LargeBin && l.extent.Pages() != layout.PagesFor(m.size()) {
 			p.push(i, l)
 			return 0, false
 		}
@@ -95,13 +95,13 @@ func (p *Pool) parkLocked(i int) {
 		l.learn(e, p.pages)
 	}
 	if layout.Gen(d.Gen.Load()).Exhausted() {
-		l.bin = layout.LargeBin
+		l.extent, l.bin = 0, layout.LargeBin // it serves nobody again
 	}
 	l.state = p.refs.Own(i, layout.Cached)
 	p.push(i, l)
 }
 
-// learn notes an extent and its bin: LargeBin, whose blocks go back to the allocator, if the extent is a scribble.
+// learn notes an extent and its bin: none and LargeBin, whose blocks go back to the allocator, if the extent is a scribble.
 func (l *link) learn(e layout.Extent, pages int) {
 	l.extent, l.bin = 0, layout.LargeBin
 	if e.Valid(pages) {
@@ -195,16 +195,16 @@ func (p *Pool) lastLocked(i int) (ring bool) {
 	return false
 }
 
-// batch is how many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB, and one of the middle and
-// large ones.
+// batch is how many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB, and one of the large ones.
 func batch(bin int) int {
-	if bin >= layout.MiddleBin {
+	if bin == layout.LargeBin {
 		return 1
 	}
 	return int(max(1, min(32, 256<<10/binSize(bin))))
 }
 
-// cacheLimit is how many blocks of each bin a stripe may keep: two batches, and none of the large ones.
+// cacheLimit is how many blocks of each bin a stripe may keep: two batches. A large one stays only until this process takes the
+// segment lock for something else: kept for longer, it would be in the way of others' arrays.
 var cacheLimit = func() (limit [layout.NumBins]uint32) {
 	for bin := range layout.LargeBin {
 		limit[bin] = uint32(2 * batch(bin))
@@ -212,7 +212,7 @@ var cacheLimit = func() (limit [layout.NumBins]uint32) {
 	return limit
 }()
 
-// binSize returns the bytes of a block of a bin below the middle ones.
+// binSize returns the bytes of a block of a bin.
 func binSize(bin int) uint64 {
 	if bin < layout.NumClasses {
 		return uint64(layout.Classes[bin+1].Size)
@@ -225,5 +225,8 @@ func binOf(size uint64) int {
 	if c := layout.ClassOf(size); c != 0 {
 		return c - 1
 	}
-	return layout.RunBin(layout.PagesFor(size))
+	if n := layout.PagesFor(size); n <= layout.RunBins {
+		return layout.NumClasses + n - 1
+	}
+	return layout.LargeBin
 }

@@ -82,17 +82,16 @@ func TestAllocReleaseReuse(t *testing.T) {
 	requireEmpty(t, p)
 }
 
-// TestMiddleRuns has a released run of up to 256 pages serve arrays of exactly its length, without the segment lock. Whoever is
-// short of memory takes it.
-func TestMiddleRuns(t *testing.T) {
-	p, _ := newTestPool(t, Options{Capacity: 2 << 20, LockWait: time.Millisecond})
+// TestLargeReuse has a released run of pages serve an array of exactly its length, without the segment lock, until this process
+// takes that for something else. Whoever is short of memory takes it before.
+func TestLargeReuse(t *testing.T) {
+	p, _ := newTestPool(t, Options{Capacity: 4 << 20, LockWait: time.Millisecond})
 	locked := func(size int) (*Array, error) {
 		p.arena.Lock(time.Second)
 		defer p.arena.Unlock()
 		return p.Alloc(dtype.Uint8, size)
 	}
-	for _, size := range []int{68 << 10, 128 << 10, 132 << 10, 300_000, 1 << 20} {
-		require.NoError(t, p.steal())
+	for _, size := range []int{68 << 10, 128 << 10, 132 << 10, 300_000, 1 << 20, 3 << 20} {
 		a, err := p.Alloc(dtype.Uint8, size)
 		require.NoError(t, err)
 		at := a.desc
@@ -107,13 +106,13 @@ func TestMiddleRuns(t *testing.T) {
 		a.Release()
 		requireClean(t, p)
 	}
-	require.EqualValues(t, 1<<20, must(p.Stats()).Cached)
-	a, err := p.Alloc(dtype.Uint8, 2<<20)
-	require.NoError(t, err, "others are in the way")
+	q, err := Open("test", Options{Dir: filepath.Dir(p.Path())})
+	require.NoError(t, err)
+	defer q.Close()
+	a, err := q.Alloc(dtype.Uint8, 4<<20)
+	require.NoError(t, err, "a kept run is in the way")
 	a.Release()
-	_, err = locked(2 << 20)
-	require.ErrorIs(t, err, ErrLockTimeout, "a large run was kept")
-	requireEmpty(t, p)
+	requireEmpty(t, q)
 }
 
 func TestSendAdoptBetweenAttachments(t *testing.T) {

@@ -13,10 +13,8 @@ import (
 // take returns a new block of at least the array's size with its metadata written, PRIVATE, with one reference.
 func (p *Pool) take(m *meta, shape []int) (int, error) {
 	bin := binOf(m.size())
-	if bin != layout.LargeBin {
-		if i, ok := p.takeFast(bin, m, shape); ok {
-			return i, nil
-		}
+	if i, ok := p.takeFast(bin, m, shape); ok {
+		return i, nil
 	}
 	return p.takeSlow(bin, m, shape)
 }

@@ -4,4 +4,4 @@ package layout
 
 // Fingerprint is the xxhash of the layout's description: of every struct, field, offset, constant, packed word, class
 // and sample geometry. A segment of another fingerprint is refused.
-const Fingerprint = 0x0aa7cc125a55bd42
+const Fingerprint = 0x8ae27c75172b3dca

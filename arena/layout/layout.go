@@ -46,14 +46,12 @@ const (
 	MaxSlabBlocks  = 256      // blocks in one slab
 	MinSlabPages   = 4        // so that no two slabs start in the same group of four pages
 	RunBins        = 16       // page runs of 1..16 pages are cached like slab blocks
-	MiddleBins     = 4        // lists of cached runs of up to 32, 64, 128 and 256 pages
-	MaxCachedPages = RunBins << MiddleBins
-	MaxComponent   = 255     // bytes of one component of a name
-	MaxNameDepth   = 64      // components of a name
-	NameStep       = 512     // entries of the catalog whose memory is committed at a time
-	MaxAttributes  = 1 << 20 // bytes of the attributes' text
-	MaxRingEntries = 1 << 16 // entries of a stream or queue
-	MaxRingReaders = 1 << 10 // readers that the writer of a stream waits for
+	MaxComponent   = 255      // bytes of one component of a name
+	MaxNameDepth   = 64       // components of a name
+	NameStep       = 512      // entries of the catalog whose memory is committed at a time
+	MaxAttributes  = 1 << 20  // bytes of the attributes' text
+	MaxRingEntries = 1 << 16  // entries of a stream or queue
+	MaxRingReaders = 1 << 10  // readers that the writer of a stream waits for
 	SuperblockSize = 4096
 )
 

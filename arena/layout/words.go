@@ -1,7 +1,5 @@
 package layout
 
-import "math/bits"
-
 // Packed words: each is made by one function and split by methods of its type. None of them touches shared memory.
 
 // Kind is what a block is at the moment.
@@ -460,16 +458,8 @@ func (e Extent) Bin() int {
 	if c := e.Class(); c != 0 {
 		return c - 1
 	}
-	return RunBin(e.Pages())
-}
-
-// RunBin returns the number of the cache list for runs of n pages.
-func RunBin(n int) int {
-	switch {
-	case n <= RunBins:
+	if n := e.Pages(); n <= RunBins {
 		return NumClasses + n - 1
-	case n <= MaxCachedPages:
-		return MiddleBin + bits.Len(uint(n-1)/RunBins) - 1
 	}
 	return LargeBin
 }
@@ -486,12 +476,10 @@ func (e Extent) Valid(pages int) bool {
 	return e.Pages() > 0 && e.First()+e.Pages() <= pages
 }
 
-// Bins of a process's cache: one per slab class, one per short run of pages, one per doubling of middle runs, which are of
-// different lengths, and one for all that is larger.
+// Bins of a process's cache: one per slab class, one per short run of pages, and one for all that is larger.
 const (
-	MiddleBin = NumClasses + RunBins // the first of those
-	LargeBin  = MiddleBin + MiddleBins
-	NumBins   = LargeBin + 1
+	LargeBin = NumClasses + RunBins
+	NumBins  = LargeBin + 1
 )
 
 // SlabHead is the head of a slab's record: class (bits 0-7, 0: no slab), free blocks (bits 8-23), first page (bits 32-63).

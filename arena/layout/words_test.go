@@ -252,24 +252,15 @@ func TestPageRuns(t *testing.T) {
 		if !e.Valid(first+n) || e.Valid(first+n-1) {
 			t.Fatalf("run %d+%d: wrong about its last page", first, n)
 		}
-		if want := layout.NumClasses + runBin(n); e.Bin() != want {
+		want := layout.LargeBin
+		if n <= layout.RunBins {
+			want = layout.NumClasses + n - 1
+		}
+		if e.Bin() != want {
 			t.Fatalf("run of %d pages: bin %d, want %d", n, e.Bin(), want)
 		}
 	})
 	if layout.Extent(0).Valid(100) || layout.PageRun(5, 0).Valid(100) {
 		t.Error("an extent without bytes is valid")
 	}
-}
-
-// runBin numbers the bins from the one of one page.
-func runBin(pages int) int {
-	if pages <= 16 {
-		return pages - 1
-	}
-	for k, most := range []int{32, 64, 128, 256} {
-		if pages <= most {
-			return 16 + k
-		}
-	}
-	return 20
 }

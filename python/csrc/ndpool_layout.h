@@ -15,7 +15,7 @@
 #include "internal/shm.h"
 
 /* xxhash64 of the format's description; a segment of another one is refused */
-#define NDPOOL_FINGERPRINT UINT64_C(0x0aa7cc125a55bd42)
+#define NDPOOL_FINGERPRINT UINT64_C(0x8ae27c75172b3dca)
 
 /* first eight bytes of a segment */
 #define NDPOOL_MAGIC "ndpool\032\012"
@@ -57,8 +57,6 @@
 #define NDPOOL_MAX_SLAB_BLOCKS         256 /* blocks in one slab */
 #define NDPOOL_MIN_SLAB_PAGES          4 /* so that no two slabs start in the same group of four pages */
 #define NDPOOL_RUN_BINS                16 /* page runs of 1..16 pages are cached like slab blocks */
-#define NDPOOL_MIDDLE_BINS             4 /* lists of cached runs of up to 32, 64, 128 and 256 pages */
-#define NDPOOL_MAX_CACHED_PAGES        256
 #define NDPOOL_MAX_COMPONENT           255 /* bytes of one component of a name */
 #define NDPOOL_MAX_NAME_DEPTH          64 /* components of a name */
 #define NDPOOL_NAME_STEP               512 /* entries of the catalog whose memory is committed at a time */
@@ -166,11 +164,9 @@
  * page less than all. */
 #define NDPOOL_MAX_RUN_PAGES           536870911
 
-/* Bins of a process's cache: one per slab class, one per short run of pages, one per doubling of middle runs,
- * which are of different lengths, and one for all that is larger. */
-#define NDPOOL_MIDDLE_BIN              35 /* the first of those */
-#define NDPOOL_LARGE_BIN               39
-#define NDPOOL_NUM_BINS                40
+/* Bins of a process's cache: one per slab class, one per short run of pages, and one for all that is larger. */
+#define NDPOOL_LARGE_BIN               35
+#define NDPOOL_NUM_BINS                36
 
 /* State (Desc.State) */
 #define NDPOOL_STATE_KIND_SHIFT            0 /* what the block is, see the kinds of a block */

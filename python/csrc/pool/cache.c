@@ -14,18 +14,17 @@
 /* How many stripes should have blocks of a bin before threads wait for each other. */
 enum { SPREAD = 4 };
 
-/* How many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB, and one of the middle and large
- * ones. */
+/* How many blocks of a bin are taken from the allocator at once: up to 32, up to 256 KiB, and one of the large ones. */
 static const uint8_t batches[NDPOOL_NUM_BINS] = {
     32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, /* the slab classes */
     32, 32, 21, 16, 12, 10, 9,  8,  7,  6,  5,  5,  4,  4,  4,  4,              /* 1 to 16 pages */
-    1,  1,  1,  1,                                                              /* up to 32, 64, 128, 256 pages */
-    1,                                                                          /* large: not cached */
+    1,                                                                          /* large */
 };
 
 int bin_batch(int bin) { return batches[bin]; }
 
-/* How many blocks of a bin a stripe may keep: two batches, and none of the large ones. */
+/* How many blocks of a bin a stripe may keep: two batches. A large one stays only until this process takes the segment lock
+ * for something else: kept for longer, it would be in the way of others' arrays. */
 uint32_t cache_limit(int bin) { return bin == NDPOOL_LARGE_BIN ? 0 : 2u * batches[bin]; }
 
 static void RARELY mark_over(ndpool *p, int s, int bin)
@@ -68,15 +67,15 @@ list_entry *pool_pop(ndpool *p, int s, int bin, uint32_t *i)
     return l;
 }
 
-/* Pops blocks until one is won that is still what its list says. A middle bin has runs of different lengths: a block of
- * another one than is asked for stays, and nothing is won. Precondition: stripe s is held. */
+/* Pops blocks until one is won that is still what its list says. Large ones are of different lengths: one of another length
+ * than is asked for stays, and nothing is won. Precondition: stripe s is held. */
 static bool take_locked(ndpool *p, int s, int bin, const meta *m, uint32_t *i)
 {
     for (;;) {
         list_entry *l = pool_pop(p, s, bin, i);
         if (!l)
             return false;
-        if (bin >= NDPOOL_MIDDLE_BIN && extent_pages(l->extent) != pages_for(m->header + m->bytes)) {
+        if (bin == NDPOOL_LARGE_BIN && extent_pages(l->extent) != pages_for(m->header + m->bytes)) {
             push(p, *i, l);
             return false;
         }
@@ -88,7 +87,7 @@ static bool take_locked(ndpool *p, int s, int bin, const meta *m, uint32_t *i)
     }
 }
 
-/* Notes an extent and its bin: the large one, whose blocks go back to the allocator, if the extent is a scribble. */
+/* Notes an extent and its bin: none and the large one, whose blocks go back to the allocator, if the extent is a scribble. */
 static void RARELY learn(list_entry *l, extent e, int pages)
 {
     bool valid = extent_valid(e, pages);
@@ -104,8 +103,10 @@ void pool_park_locked(ndpool *p, uint32_t i)
     extent e = shm_load64(&d->extent);
     if (e != l->extent || l->bin == NDPOOL_LARGE_BIN)
         learn(l, e, p->pages);
-    if (gen_exhausted(desc_gen(d)))
+    if (gen_exhausted(desc_gen(d))) { /* it serves nobody again */
+        l->extent = 0;
         l->bin = NDPOOL_LARGE_BIN;
+    }
     l->state = refs_own(&p->refs, i, NDPOOL_KIND_CACHED);
     push(p, i, l);
 }

@@ -363,7 +363,7 @@ int pool_take(ndpool *p, const meta *m, const int64_t *shape, bool fast, uint32_
 {
     uint64_t bytes = m->header + m->bytes;
     int bin = bin_of(bytes);
-    if (bin != NDPOOL_LARGE_BIN && pool_take_fast(p, bin, m, shape, i))
+    if (pool_take_fast(p, bin, m, shape, i))
         return NDPOOL_OK;
     return fast ? refuse_slow(p) : take_slow(p, bytes, bin, m, shape, i);
 }

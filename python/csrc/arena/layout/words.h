@@ -211,21 +211,14 @@ static inline uint64_t extent_size(extent e)
     return c ? ndpool_classes[c].size : (uint64_t)extent_pages(e) * NDPOOL_PAGE_SIZE;
 }
 
-/* The cache list for runs of n pages; NDPOOL_LARGE_BIN for those that are not cached. */
-static inline int run_bin(int n)
-{
-    if (n <= NDPOOL_RUN_BINS)
-        return NDPOOL_NUM_CLASSES + n - 1;
-    if (n <= NDPOOL_MAX_CACHED_PAGES)
-        return NDPOOL_MIDDLE_BIN + 31 - __builtin_clz((unsigned)(n - 1) / NDPOOL_RUN_BINS);
-    return NDPOOL_LARGE_BIN;
-}
-
-/* The cache list for blocks of this extent's size. */
+/* The cache list for blocks of this extent's size; NDPOOL_LARGE_BIN for those that are not cached. */
 static inline int extent_bin(extent e)
 {
     int c = extent_class(e);
-    return c ? c - 1 : run_bin(extent_pages(e));
+    if (c)
+        return c - 1;
+    int n = extent_pages(e);
+    return n <= NDPOOL_RUN_BINS ? NDPOOL_NUM_CLASSES + n - 1 : NDPOOL_LARGE_BIN;
 }
 
 /* Tells whether the extent lies within a data region of that many pages, and is made as slab_block or page_run make it. */

@@ -200,6 +200,9 @@ class Run:
         if not found or any("value" not in line for line in found):
             self.fail(entry, workload, parameters, "cannot: it gave no sample")
             return
+        if not any(line["value"] is None or line["value"] > 0 for line in found):
+            self.fail(entry, workload, parameters, "cannot: nothing was done in the time measured")
+            return
         with self.lock:
             self.results.add(entry.name, workload, parameters, found)
 

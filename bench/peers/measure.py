@@ -41,6 +41,7 @@ class Run:
         self.missing = load(os.path.join(BUILD, "absent.json"))
         self.entries = [e for e in PEERS if chosen(e, options.only) and not (options.short and e.fetched)]
         self.workloads = options.workload or list(WORKLOADS)
+        self.commit = commit()  # before the results themselves change the tree
 
     # ---- what there is
 
@@ -132,8 +133,7 @@ class Run:
 
     def measure(self, entry: Entry, todo: list[tuple[str, Parameters]]) -> None:
         if entry.python:
-            alone = [[t] for t in todo if WORKLOADS[t[0]].alone]
-            for group in ([t for t in todo if not WORKLOADS[t[0]].alone], *alone):
+            for group in groups(todo):
                 while group:  # a new process goes on after one that had to be ended
                     group = group[self.measure_python(entry, group) :]
         else:
@@ -148,6 +148,7 @@ class Run:
         with jobs.place((), self.options.keep) as place:
             given = [f"{key}={value}" for key, value in parameters.items()]
             command = [path, workload, *given, f"seconds={self.seconds(workload)}", f"place={place.path}"]
+            command = on_processors(entry, workload, command)
             try:
                 found = list(jobs.lines(command, "", LIMIT))
             except jobs.Failed as e:
@@ -159,7 +160,8 @@ class Run:
         """Measures one after the other in one process, and returns how many are done with, one way or the other."""
         leaves, done = self.leaves.get(entry.name, ()), 0
         with jobs.place(leaves, self.options.keep) as place:
-            told = jobs.lines(self.python_command(entry), json.dumps([self.job(place.path, *t) for t in todo]), LIMIT)
+            command = on_processors(entry, todo[0][0], self.python_command(entry))
+            told = jobs.lines(command, json.dumps([self.job(place.path, *t) for t in todo]), LIMIT)
             try:
                 for what in todo:
                     found = list(until_end(told, skip=what is todo[0]))
@@ -216,7 +218,7 @@ class Run:
         """Writes what so many rounds gave."""
         os.makedirs(self.options.out, exist_ok=True)
         command = " ".join(["scripts/peers", *self.options.given])
-        about = {"machine": machine(), "date": today(), "commit": commit(), "command": command, "rounds": rounds}
+        about = {"machine": machine(), "date": today(), "commit": self.commit, "command": command, "rounds": rounds}
         for workload in self.workloads:
             self.results.write(self.options.out, workload, self.entries, about)
 
@@ -233,6 +235,19 @@ class Run:
             for e in self.entries
             if e.name in self.results.versions and not any(peer == e.name for peer, _, _ in self.results.found)
         ]
+
+
+def groups(todo: list[tuple[str, Parameters]]) -> list[list[tuple[str, Parameters]]]:
+    """What one process of a peer in Python measures."""
+    kinds = [(WORKLOADS[workload].alone and n, WORKLOADS[workload].together) for n, (workload, _) in enumerate(todo, 1)]
+    return [[t for t, k in zip(todo, kinds, strict=True) if k == kind] for kind in dict.fromkeys(kinds)]
+
+
+def on_processors(entry: Entry, workload: str, command: list[str]) -> list[str]:
+    """The command, of which all processes run on one processor if the workload wants it so."""
+    if not WORKLOADS[workload].together or entry.spins:
+        return command
+    return ["taskset", "--cpu-list", str(max(os.sched_getaffinity(0))), *command]
 
 
 def until_end(told: Iterator[dict[str, Any]], skip: bool) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,7 @@ class Workload:
     seconds: float = 0.2  # of one measurement, after the warm-up
     alone: bool = False  # each measurement in a process of its own, as it counts that process's memory
     once: bool = False  # one round is enough: it counts bytes
+    together: bool = False  # all processes on one processor: they take turns, and to wake another processor costs what it wants
 
 
 LARGE = (64, 4 * KIB, 64 * KIB, MIB, 16 * MIB, 256 * MIB)
@@ -31,14 +32,16 @@ WORKLOADS = {
         [{"live": n} for n in (100, 10_000, 1_000_000)],
     ),
     "handover": Workload(
-        "Allocate, copy in, hand over to another process, which reads all of it and answers; free. One at a time.",
+        "Allocate, copy in, hand over to another process, which reads all of it and answers; free. On one processor.",
         "us",
         sizes(*LARGE, GIB),
+        together=True,
     ),
     "pass": Workload(
-        "Hand over an array that is there already: the other process reads its first 8 bytes and answers.",
+        "Hand over an array that is there already: the other process reads its first 8 bytes and answers. On one processor.",
         "us",
         sizes(*LARGE),
+        together=True,
     ),
     "fanout": Workload(
         "Allocate 1 MiB, copy in, hand over to all readers, each reads all of it and answers; free.",
@@ -97,6 +100,7 @@ class Entry:
     python: str = ""  # "main", or the version that it must be: "3.13"
     fetched: bool = True  # needs something that is neither in this tree nor in the standard library
     parts: tuple[str, ...] = field(default=())  # of a floor: the only workloads that it is a floor of
+    spins: bool = False  # each of its processes wants a processor of its own
 
 
 MEMORY = ("pair", "churn", "touch", "many", "memory")
@@ -121,7 +125,7 @@ PEERS = [
     Entry("memcpy", "floor", "C", "memcpy", fetched=False, parts=("handover",)),
     Entry("pipe", "floor", "C", "pipe", fetched=False, parts=("handover", "pass")),
     Entry("futex", "floor", "C", "futex", fetched=False, parts=("pass",)),
-    Entry("futex, spinning", "floor", "C", "futex-spin", fetched=False, parts=("pass",)),
+    Entry("futex, spinning", "floor", "C", "futex-spin", fetched=False, parts=("pass",), spins=True),
     Entry("malloc", "floor", "C", "malloc", fetched=False, parts=MEMORY),
     Entry("mimalloc", "floor", "C", "mimalloc", parts=MEMORY),
     Entry("jemalloc", "floor", "C", "jemalloc", parts=MEMORY),

@@ -96,7 +96,7 @@ func TestLargeReuse(t *testing.T) {
 		require.NoError(t, err)
 		at := a.desc
 		a.Release()
-		for _, other := range []int{size - 4096, size + 4096} {
+		for _, other := range []int{size - 4096, size + 4096, size + 1<<44} {
 			_, err = locked(other)
 			require.ErrorIs(t, err, ErrLockTimeout, "%d bytes in a run of %d", other, size)
 		}

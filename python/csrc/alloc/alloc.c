@@ -56,7 +56,7 @@ int alloc_take(allocator *al, uint64_t size, extent *e)
         return alloc_take_block(al, c, e);
     if (size > (uint64_t)al->pages.pages * NDPOOL_PAGE_SIZE)
         return STATUS_NO_SPACE;
-    int n = pages_for(size), first;
+    int n = (int)pages_for(size), first;
     if (n > NDPOOL_MAX_RUN_PAGES)
         return STATUS_NO_SPACE;
     int status = pages_take(&al->pages, n, &first);

@@ -164,7 +164,7 @@ static inline int bin_of(uint64_t size)
     int c = class_of(size);
     if (c)
         return c - 1;
-    return size <= NDPOOL_RUN_BINS * NDPOOL_PAGE_SIZE ? NDPOOL_NUM_CLASSES + pages_for(size) - 1 : NDPOOL_LARGE_BIN;
+    return size <= NDPOOL_RUN_BINS * NDPOOL_PAGE_SIZE ? NDPOOL_NUM_CLASSES + (int)pages_for(size) - 1 : NDPOOL_LARGE_BIN;
 }
 int bin_batch(int bin);
 bool pool_take_fast(ndpool *p, int bin, const meta *m, const int64_t *shape, uint32_t *i);

@@ -147,6 +147,7 @@ static void test_reuse(void)
         a = bytes(p, size);
         CHECK(ndpool_release(p, a.handle) == NDPOOL_OK);
         CHECK(fast_bytes(p, size + 4096, &b) == NDPOOL_ERR_TIMEOUT && fast_bytes(p, size - 4096, &b) == NDPOOL_ERR_TIMEOUT);
+        CHECK(fast_bytes(p, size + (INT64_C(1) << 44), &b) == NDPOOL_ERR_TIMEOUT); /* as many pages, in 32 bits */
         CHECK(fast_bytes(p, size, &b) == NDPOOL_OK && b.data == a.data && ndpool_release(p, b.handle) == NDPOOL_OK);
     }
     int64_t n = 64;

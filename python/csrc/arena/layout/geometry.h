@@ -59,7 +59,7 @@ static inline uint64_t ring_bytes(uint64_t entries, uint64_t readers)
     return NDPOOL_RING_SIZE + roles + entries * NDPOOL_RING_ENTRY_SIZE;
 }
 
-/* Pages for a size in bytes, which is at most the largest capacity. */
-static inline int pages_for(uint64_t size) { return (int)((size + NDPOOL_PAGE_SIZE - 1) / NDPOOL_PAGE_SIZE); }
+/* Pages for a size in bytes, which is at most that of an array: INT64_MAX and a header. */
+static inline int64_t pages_for(uint64_t size) { return (int64_t)((size + NDPOOL_PAGE_SIZE - 1) / NDPOOL_PAGE_SIZE); }
 
 #endif
